@@ -1,0 +1,57 @@
+//! An external call is about to be sent, or was sent by a process that is gone.
+
+use serde_json::json;
+
+use super::{Log, compensate, step_done};
+use crate::definition::{Class, Definition};
+use crate::instance::{Asked, Instance, Intent, SEND_WINDOW_US, Status};
+use crate::journal::Kind;
+use crate::step::{StepResult, TookEffect};
+
+/// Records the intent to run the external `step` of the current state, or of the newest compensation.
+/// Must be committed before anything is sent.
+pub fn intent(instance: &mut Instance, step: &str, undoing: bool, now_us: i64, log: &mut Log) {
+    let (state, entry) = match instance.control.undo.last().filter(|_| undoing) {
+        Some(undo) => (undo.state.clone(), undo.entry),
+        None => (instance.state.clone(), instance.entry(&instance.state)),
+    };
+    let key = instance.key(&state, entry, undoing);
+    let attempt = if undoing {
+        instance.control.tries + 1
+    } else {
+        let sends = instance.control.sends.entry(state.clone()).or_insert(0);
+        *sends += 1;
+        *sends
+    };
+    if !undoing {
+        let first_sent_us = match &instance.control.asked {
+            Some(asked) if asked.key == key => asked.first_sent_us,
+            _ => now_us,
+        };
+        instance.control.asked = Some(Asked { state: state.clone(), entry, key: key.clone(), first_sent_us });
+    }
+    let body = json!({ "of": state, "entry": entry, "undoing": undoing });
+    log.push_keyed(instance, Kind::Intent, step, attempt, Some(key.clone()), body, now_us);
+    instance.control.intent = Some(Intent {
+        step: step.to_owned(),
+        state,
+        entry,
+        key,
+        attempt,
+        send_before_us: now_us.saturating_add(SEND_WINDOW_US),
+        undoing,
+    });
+}
+
+/// The call of a committed intent was lost with its process: whether it was sent cannot be known.
+/// Forward it is `unknown`; a compensation is tried again, and asks before it sends.
+pub fn lost(def: &Definition, instance: &mut Instance, now_us: i64, log: &mut Log) {
+    if instance.status == Status::Compensating {
+        compensate::retry_compensation(def, instance, "lost", "the process ended while the call was in the air", now_us, log);
+        return;
+    }
+    let result = StepResult::outcome("unknown")
+        .effect(TookEffect::Unknown)
+        .note(json!({ "why": "the process ended while the call was in the air" }));
+    step_done(def, instance, Class::External, &result, now_us, log);
+}

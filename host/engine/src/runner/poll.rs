@@ -1,0 +1,93 @@
+//! Finds work that is due: timers, asks, retries, kept signals, and what a crashed host left behind.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::drive::Held;
+use super::{Error, Runner};
+use crate::decide;
+use crate::ports::Store;
+
+/// Instances looked for at once.
+const BATCH: i64 = 64;
+/// Longest sleep between two looks: other hosts on the same database do not nudge this one.
+const SLEEP_MAX: Duration = Duration::from_millis(500);
+
+impl<S: Store> Runner<S> {
+    /// Looks for due instances until the runner is stopped.
+    pub async fn poll(self: Arc<Self>) {
+        while !self.stopping.load(Ordering::Relaxed) {
+            let sleep = match self.poll_once().await {
+                Ok((0, next_us)) => {
+                    let until = next_us.saturating_sub(self.clock.now_us()).max(0);
+                    Duration::from_micros(until.unsigned_abs()).min(SLEEP_MAX)
+                }
+                Ok(_) => Duration::from_millis(1),
+                Err(error) => {
+                    tracing::warn!(%error, "look for due instances");
+                    SLEEP_MAX
+                }
+            };
+            let _ = tokio::time::timeout(sleep.max(Duration::from_millis(1)), self.nudge.notified()).await;
+        }
+    }
+
+    /// Drives what is due now. Gives how many instances were taken up, and when the next is due.
+    pub async fn poll_once(self: &Arc<Self>) -> Result<(usize, i64), Error> {
+        let now_us = self.clock.now_us();
+        let (due, next_us) = self.store.due(now_us, BATCH).await?;
+        let mut taken = 0;
+        for (merchant, uid) in due {
+            if self.take_up(&merchant, uid).await? {
+                taken += 1;
+            }
+        }
+        Ok((taken, next_us))
+    }
+
+    async fn take_up(self: &Arc<Self>, merchant: &str, uid: Uuid) -> Result<bool, Error> {
+        let Some(sitting) = self.sit(uid) else { return Ok(false) };
+        let Some(loaded) = self.store.load(merchant, uid).await? else { return Ok(false) };
+        let now_us = self.clock.now_us();
+        if loaded.wake_us > now_us {
+            return Ok(false);
+        }
+        let definition = self.pinned(&loaded.instance.definition).await?;
+        let mut held = Held::loaded(definition.clone(), loaded);
+        decide::timer(&definition, &mut held.instance, now_us, &mut held.log);
+        // A look that finds nothing to do must still move the wake-up time, or it is found again at once.
+        held.touch = true;
+        held.poked = true;
+        self.spawn(sitting, held)?;
+        Ok(true)
+    }
+
+    /// Stops taking up work and waits until what is driven has come to rest, at most `limit`.
+    pub async fn drain(&self, limit: Duration) -> bool {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.nudge.notify_waiters();
+        let empty = async {
+            while !self.seats.lock().expect("no holder panics").is_empty() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(limit, empty).await.is_ok()
+    }
+
+    /// Drives everything that is due or comes due by itself until nothing is left at this time of the clock.
+    /// For tests with a clock in hand.
+    pub async fn settle(self: &Arc<Self>) -> Result<(), Error> {
+        loop {
+            let (taken, _) = self.poll_once().await?;
+            while !self.seats.lock().expect("no holder panics").is_empty() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            if taken == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
