@@ -27,6 +27,9 @@ pub enum StoreError {
     /// A signal of that deduplication id exists; read it.
     #[error("take the signal: it was taken before")]
     Duplicate,
+    /// The transaction lost against another one; it is run again.
+    #[error("run the transaction again: {0}")]
+    Again(String),
     /// Try again later.
     #[error("reach the database: {0}")]
     Unavailable(String),

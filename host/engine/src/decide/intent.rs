@@ -16,13 +16,11 @@ pub fn intent(instance: &mut Instance, step: &str, undoing: bool, now_us: i64, l
         None => (instance.state.clone(), instance.entry(&instance.state)),
     };
     let key = instance.key(&state, entry, undoing);
-    let attempt = if undoing {
-        instance.control.tries + 1
-    } else {
-        let sends = instance.control.sends.entry(state.clone()).or_insert(0);
-        *sends += 1;
-        *sends
-    };
+    // Never reset, not by an operator's retry either: (key, attempt) names a send for good.
+    let counter = if undoing { format!("undo:{state}#{entry}") } else { state.clone() };
+    let sends = instance.control.sends.entry(counter).or_insert(0);
+    *sends += 1;
+    let attempt = *sends;
     if !undoing {
         let first_sent_us = match &instance.control.asked {
             Some(asked) if asked.key == key => asked.first_sent_us,

@@ -69,5 +69,5 @@ fn lookup<'a>(instance: &'a Instance, path: &str) -> Option<&'a Value> {
     if parts.next()? != "context" {
         return None;
     }
-    parts.try_fold(&instance.context, |value, part| value.get(part))
+    parts.try_fold(&*instance.context, |value, part| value.get(part))
 }

@@ -116,9 +116,9 @@ impl<S: Store> Runner<S> {
                         self.commit(&mut held, sitting, false).await?;
                     }
                 }
-                Next::Run { class: Class::Transactional, .. } => self.commit(&mut held, sitting, true).await?,
-                Next::Run { class: Class::External, .. } => {
-                    // The commit records the intent; nothing is sent before it is durable.
+                Next::Run { .. } => {
+                    // Transactional steps run in this commit; if an external step follows them, the commit
+                    // records its intent, and nothing is sent before it is durable.
                     self.commit(&mut held, sitting, true).await?;
                     if let Some(intent) = held.instance.control.intent.clone() {
                         self.external_step(&mut held, &intent).await;

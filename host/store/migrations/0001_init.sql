@@ -1,0 +1,229 @@
+-- Both engines run this text. {INT} {BLOB} {SMALL} {BIG} are replaced; every statement may run twice.
+-- Times are epoch microseconds, uids 16 bytes, JSON is TEXT, money BIGINT minor units beside a currency.
+
+CREATE TABLE IF NOT EXISTS wf_definition (      -- immutable, content addressed
+  digest      TEXT NOT NULL PRIMARY KEY,
+  name        TEXT NOT NULL,
+  source      TEXT NOT NULL,
+  created_us  {INT} NOT NULL
+){BIG};
+
+CREATE TABLE IF NOT EXISTS wf_instance (
+  merchant    TEXT NOT NULL,
+  uid         {BLOB} NOT NULL,
+  workflow    TEXT NOT NULL,
+  id          TEXT NOT NULL,
+  start_hash  TEXT NOT NULL,
+  subject     TEXT NOT NULL,
+  definition  TEXT NOT NULL,
+  pins        TEXT NOT NULL,
+  state       TEXT NOT NULL,
+  status      {INT} NOT NULL,
+  ver         {INT} NOT NULL,                   -- last journal seq; every write is conditional on it
+  context     TEXT NOT NULL,
+  control     TEXT NOT NULL,
+  created_us  {INT} NOT NULL,
+  updated_us  {INT} NOT NULL,
+  PRIMARY KEY (merchant, uid),
+  UNIQUE (merchant, workflow, id)
+){BIG};
+CREATE INDEX IF NOT EXISTS wf_instance_subject ON wf_instance (merchant, subject, uid) WHERE subject <> '';
+CREATE INDEX IF NOT EXISTS wf_instance_parked ON wf_instance (merchant, uid) WHERE status = 3;
+
+CREATE TABLE IF NOT EXISTS wf_ready (           -- slim claim row, gone when the instance has ended
+  merchant    TEXT NOT NULL,
+  uid         {BLOB} NOT NULL,
+  wake_us     {INT} NOT NULL,                   -- next timer, end of the lease, or 2^62
+  owner       TEXT NOT NULL,                    -- '' = free
+  poke        {INT} NOT NULL,                   -- a signal came while it was held
+  fence       {INT} NOT NULL,                   -- grows with every claim
+  PRIMARY KEY (merchant, uid)
+){SMALL};
+CREATE INDEX IF NOT EXISTS wf_ready_due ON wf_ready (wake_us);
+
+CREATE TABLE IF NOT EXISTS wf_journal (         -- append only
+  merchant    TEXT NOT NULL,
+  uid         {BLOB} NOT NULL,
+  seq         {INT} NOT NULL,
+  kind        {INT} NOT NULL,
+  state       TEXT NOT NULL,
+  step        TEXT NOT NULL,
+  attempt     {INT} NOT NULL,
+  idem_key    TEXT,
+  fence       {INT} NOT NULL,
+  body        TEXT NOT NULL,
+  at_us       {INT} NOT NULL,
+  PRIMARY KEY (merchant, uid, seq)
+){BIG};
+CREATE UNIQUE INDEX IF NOT EXISTS wf_journal_intent ON wf_journal (merchant, idem_key, attempt) WHERE kind = 4;
+
+CREATE TABLE IF NOT EXISTS wf_inbox (           -- signals that wait, and those taken, by the sender's id
+  merchant    TEXT NOT NULL,
+  source      TEXT NOT NULL,
+  dedup       TEXT NOT NULL,
+  hash        TEXT NOT NULL,
+  uid         {BLOB} NOT NULL,
+  name        TEXT NOT NULL,
+  body        TEXT NOT NULL,
+  received_us {INT} NOT NULL,
+  consumed    {INT},                            -- journal seq; 0: without effect; NULL: waits
+  PRIMARY KEY (merchant, source, dedup)
+){BIG};
+CREATE INDEX IF NOT EXISTS wf_inbox_waiting ON wf_inbox (merchant, uid, received_us) WHERE consumed IS NULL;
+
+CREATE TABLE IF NOT EXISTS wf_outbox (
+  merchant    TEXT NOT NULL,
+  uid         {BLOB} NOT NULL,
+  seq         {INT} NOT NULL,
+  n           {INT} NOT NULL,
+  topic       TEXT NOT NULL,
+  body        TEXT NOT NULL,
+  at_us       {INT} NOT NULL,
+  PRIMARY KEY (merchant, uid, seq, n)
+){BIG};
+
+CREATE TABLE IF NOT EXISTS setting (            -- settings of a merchant
+  merchant    TEXT NOT NULL PRIMARY KEY,
+  body        TEXT NOT NULL,
+  updated_us  {INT} NOT NULL
+){BIG};
+
+CREATE TABLE IF NOT EXISTS product (
+  merchant    TEXT NOT NULL,
+  id          TEXT NOT NULL,
+  body        TEXT NOT NULL,
+  updated_us  {INT} NOT NULL,
+  PRIMARY KEY (merchant, id)
+){BIG};
+
+CREATE TABLE IF NOT EXISTS customer (
+  merchant    TEXT NOT NULL,
+  id          TEXT NOT NULL,
+  body        TEXT NOT NULL,
+  orders      {INT} NOT NULL,
+  points      {INT} NOT NULL CHECK (points >= 0),
+  points_held {INT} NOT NULL CHECK (points_held >= 0),
+  CHECK (points >= points_held),
+  PRIMARY KEY (merchant, id)
+){BIG};
+
+CREATE TABLE IF NOT EXISTS points_entry (       -- ledger: the balance is its sum
+  merchant    TEXT NOT NULL,
+  id          TEXT NOT NULL,                    -- <hold or order id>:<kind>, so each effect is booked once
+  customer    TEXT NOT NULL,
+  delta       {INT} NOT NULL,
+  reason      TEXT NOT NULL,
+  at_us       {INT} NOT NULL,
+  PRIMARY KEY (merchant, id)
+){BIG};
+CREATE INDEX IF NOT EXISTS points_entry_customer ON points_entry (merchant, customer, at_us);
+
+CREATE TABLE IF NOT EXISTS stock (
+  merchant    TEXT NOT NULL,
+  sku         TEXT NOT NULL,
+  warehouse   TEXT NOT NULL,
+  on_hand     {INT} NOT NULL CHECK (on_hand >= 0),
+  held        {INT} NOT NULL CHECK (held >= 0),
+  CHECK (on_hand >= held),
+  PRIMARY KEY (merchant, sku, warehouse)
+){SMALL};
+
+CREATE TABLE IF NOT EXISTS promotion_use (      -- customer '' counts all customers
+  merchant    TEXT NOT NULL,
+  promotion   TEXT NOT NULL,
+  customer    TEXT NOT NULL,
+  used        {INT} NOT NULL CHECK (used >= 0),
+  PRIMARY KEY (merchant, promotion, customer)
+){SMALL};
+
+CREATE TABLE IF NOT EXISTS hold (               -- one protocol for stock, promotion uses and points
+  merchant    TEXT NOT NULL,
+  id          TEXT NOT NULL,
+  kind        TEXT NOT NULL,
+  what        TEXT NOT NULL,                    -- sku, promotion or customer
+  place       TEXT NOT NULL,                    -- warehouse, or customer of a promotion use
+  quantity    {INT} NOT NULL CHECK (quantity > 0),
+  state       TEXT NOT NULL,                    -- held, committed, released
+  uid         {BLOB} NOT NULL,
+  expires_us  {INT} NOT NULL,
+  PRIMARY KEY (merchant, id)
+){BIG};
+CREATE INDEX IF NOT EXISTS hold_of ON hold (merchant, uid);
+
+CREATE TABLE IF NOT EXISTS cart (
+  merchant    TEXT NOT NULL,
+  id          TEXT NOT NULL,
+  customer    TEXT NOT NULL,
+  version     {INT} NOT NULL,
+  active      {INT} NOT NULL,
+  body        TEXT NOT NULL,
+  updated_us  {INT} NOT NULL,
+  PRIMARY KEY (merchant, id)
+){BIG};
+CREATE UNIQUE INDEX IF NOT EXISTS cart_active ON cart (merchant, customer) WHERE active = 1;
+
+CREATE TABLE IF NOT EXISTS purchase (           -- an order; the plain word is reserved in SQL
+  merchant    TEXT NOT NULL,
+  id          TEXT NOT NULL,
+  number      TEXT NOT NULL,
+  customer    TEXT NOT NULL,
+  uid         {BLOB} NOT NULL,
+  status      TEXT NOT NULL,
+  version     {INT} NOT NULL,
+  body        TEXT NOT NULL,
+  created_us  {INT} NOT NULL,
+  updated_us  {INT} NOT NULL,
+  PRIMARY KEY (merchant, id),
+  UNIQUE (merchant, number)
+){BIG};
+CREATE INDEX IF NOT EXISTS purchase_customer ON purchase (merchant, customer, created_us);
+CREATE INDEX IF NOT EXISTS purchase_uid ON purchase (merchant, uid);
+
+CREATE TABLE IF NOT EXISTS number_block (       -- numbers are handed out in blocks; gaps are allowed
+  merchant    TEXT NOT NULL,
+  series      TEXT NOT NULL,
+  next        {INT} NOT NULL,
+  PRIMARY KEY (merchant, series)
+){SMALL};
+
+CREATE TABLE IF NOT EXISTS component (          -- immutable, content addressed
+  merchant    TEXT NOT NULL,
+  digest      TEXT NOT NULL,
+  slot        TEXT NOT NULL,
+  info        TEXT NOT NULL,
+  wasm        {BLOB} NOT NULL,
+  created_us  {INT} NOT NULL,
+  created_by  TEXT NOT NULL,
+  PRIMARY KEY (merchant, digest, slot)
+){BIG};
+
+CREATE TABLE IF NOT EXISTS binding (            -- what a slot of a merchant uses from a revision on
+  merchant    TEXT NOT NULL,
+  slot        TEXT NOT NULL,
+  name        TEXT NOT NULL,                    -- position in an ordered slot, or the payment method
+  revision    {INT} NOT NULL,
+  digest      TEXT NOT NULL,                    -- of the binding as a whole
+  body        TEXT NOT NULL,                    -- component digest, config, origins, policy
+  created_us  {INT} NOT NULL,
+  created_by  TEXT NOT NULL,
+  PRIMARY KEY (merchant, slot, name, revision)
+){BIG};
+CREATE INDEX IF NOT EXISTS binding_digest ON binding (merchant, digest);
+
+CREATE TABLE IF NOT EXISTS command (            -- idempotency of HTTP commands: a pointer, not an answer
+  merchant    TEXT NOT NULL,
+  principal   TEXT NOT NULL,
+  operation   TEXT NOT NULL,
+  idem_key    TEXT NOT NULL,
+  hash        TEXT NOT NULL,
+  pointer     TEXT NOT NULL,
+  created_us  {INT} NOT NULL,
+  PRIMARY KEY (merchant, principal, operation, idem_key)
+){BIG};
+CREATE INDEX IF NOT EXISTS command_age ON command (created_us);
+
+CREATE TABLE IF NOT EXISTS host_lock (          -- one process per SQLite file
+  id          TEXT NOT NULL PRIMARY KEY,
+  boot        TEXT NOT NULL,
+  seen_us     {INT} NOT NULL
+){SMALL};

@@ -1,0 +1,224 @@
+//! Holds: units of stock, promotion uses and points promised to a checkout.
+//!
+//! One protocol: held, then exactly once committed or released; idempotent by id; conditional atomic
+//! updates, never read-then-write. A hold ends by a transition of its workflow, never by comparing clocks
+//! in a query.
+
+use till_engine::ports::StoreError;
+use uuid::Uuid;
+
+use crate::tx::{P, Tx};
+
+/// What is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HoldKind {
+    /// Points of a customer.
+    Points,
+    /// Uses of a promotion.
+    Promotion,
+    /// Units of a SKU in a warehouse.
+    Stock,
+}
+
+impl HoldKind {
+    /// As stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HoldKind::Points => "points",
+            HoldKind::Promotion => "promotion",
+            HoldKind::Stock => "stock",
+        }
+    }
+}
+
+/// A hold to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewHold {
+    /// Unique per merchant; making it again changes nothing.
+    pub id: String,
+    /// What is held.
+    pub kind: HoldKind,
+    /// SKU, promotion or customer.
+    pub what: String,
+    /// Warehouse; for a promotion use the customer.
+    pub place: String,
+    /// Units, uses or points; above 0.
+    pub quantity: i64,
+    /// For promotion uses: the most over all customers and for one customer.
+    pub limits: (Option<i64>, Option<i64>),
+    /// Instance that holds.
+    pub uid: Uuid,
+    /// Promised until then, epoch microseconds.
+    pub expires_us: i64,
+}
+
+/// Whether there was enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// It is held, by this call or one before.
+    Yes,
+    /// There is not enough: so much is left.
+    Short(i64),
+}
+
+/// Stock of a SKU in one warehouse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StockRow {
+    /// SKU.
+    pub sku: String,
+    /// Warehouse.
+    pub warehouse: String,
+    /// Units there.
+    pub on_hand: i64,
+    /// Units of those promised.
+    pub held: i64,
+}
+
+impl Tx {
+    /// Sets the units on hand. Refused (false) if more are held.
+    pub async fn put_stock(&mut self, merchant: &str, sku: &str, warehouse: &str, on_hand: i64) -> Result<bool, StoreError> {
+        let sql = "INSERT INTO stock (merchant, sku, warehouse, on_hand, held) VALUES ($1,$2,$3,$4,0) ON CONFLICT (merchant, sku, warehouse) DO UPDATE SET on_hand = excluded.on_hand WHERE stock.held <= excluded.on_hand";
+        Ok(self.exec(sql, &[P::T(merchant), P::T(sku), P::T(warehouse), P::I(on_hand)]).await? == 1)
+    }
+
+    /// Stock of a SKU in all warehouses.
+    pub async fn stock(&mut self, merchant: &str, sku: &str) -> Result<Vec<StockRow>, StoreError> {
+        let sql = "SELECT sku, warehouse, on_hand, held FROM stock WHERE merchant = $1 AND sku = $2 ORDER BY warehouse";
+        let rows = self.rows(sql, &[P::T(merchant), P::T(sku)]).await?;
+        rows.iter()
+            .map(|r| Ok(StockRow { sku: r.text(0)?, warehouse: r.text(1)?, on_hand: r.int(2)?, held: r.int(3)? }))
+            .collect()
+    }
+
+    /// Makes a hold. On `Short` the transaction must be rolled back by the caller: the row is there.
+    pub async fn hold(&mut self, merchant: &str, hold: &NewHold) -> Result<Held, StoreError> {
+        let sql = "INSERT INTO hold (merchant, id, kind, what, place, quantity, state, uid, expires_us) VALUES ($1,$2,$3,$4,$5,$6,'held',$7,$8) ON CONFLICT DO NOTHING";
+        let params = [
+            P::T(merchant),
+            P::T(&hold.id),
+            P::T(hold.kind.as_str()),
+            P::T(&hold.what),
+            P::T(&hold.place),
+            P::I(hold.quantity),
+            P::B(hold.uid.as_bytes()),
+            P::I(hold.expires_us),
+        ];
+        if self.exec(sql, &params).await? == 0 {
+            return Ok(Held::Yes);
+        }
+        match hold.kind {
+            HoldKind::Stock => {
+                let sql = "UPDATE stock SET held = held + $1 WHERE merchant = $2 AND sku = $3 AND warehouse = $4 AND on_hand - held >= $1";
+                let params = [P::I(hold.quantity), P::T(merchant), P::T(&hold.what), P::T(&hold.place)];
+                if self.exec(sql, &params).await? == 1 {
+                    return Ok(Held::Yes);
+                }
+                let sql = "SELECT on_hand - held FROM stock WHERE merchant = $1 AND sku = $2 AND warehouse = $3";
+                let left = self.row(sql, &[P::T(merchant), P::T(&hold.what), P::T(&hold.place)]).await?;
+                Ok(Held::Short(left.map_or(Ok(0), |r| r.int(0))?))
+            }
+            HoldKind::Points => {
+                let sql = "UPDATE customer SET points_held = points_held + $1 WHERE merchant = $2 AND id = $3 AND points - points_held >= $1";
+                if self.exec(sql, &[P::I(hold.quantity), P::T(merchant), P::T(&hold.what)]).await? == 1 {
+                    return Ok(Held::Yes);
+                }
+                let sql = "SELECT points - points_held FROM customer WHERE merchant = $1 AND id = $2";
+                let left = self.row(sql, &[P::T(merchant), P::T(&hold.what)]).await?;
+                Ok(Held::Short(left.map_or(Ok(0), |r| r.int(0))?))
+            }
+            HoldKind::Promotion => self.hold_uses(merchant, hold).await,
+        }
+    }
+
+    async fn hold_uses(&mut self, merchant: &str, hold: &NewHold) -> Result<Held, StoreError> {
+        // The row of all customers first: all transactions lock in this order.
+        for (customer, limit) in [("", hold.limits.0), (hold.place.as_str(), hold.limits.1)] {
+            let row = [P::T(merchant), P::T(&hold.what), P::T(customer)];
+            let sql = "INSERT INTO promotion_use (merchant, promotion, customer, used) VALUES ($1,$2,$3,0) ON CONFLICT DO NOTHING";
+            self.exec(sql, &row).await?;
+            let limit = limit.unwrap_or(i64::MAX);
+            let sql = "UPDATE promotion_use SET used = used + $4 WHERE merchant = $1 AND promotion = $2 AND customer = $3 AND used <= $5 - $4";
+            let params = [row[0], row[1], row[2], P::I(hold.quantity), P::I(limit)];
+            if self.exec(sql, &params).await? == 0 {
+                let sql = "SELECT used FROM promotion_use WHERE merchant = $1 AND promotion = $2 AND customer = $3";
+                let used = self.row(sql, &row).await?.map_or(Ok(0), |r| r.int(0))?;
+                return Ok(Held::Short((limit - used).max(0)));
+            }
+        }
+        Ok(Held::Yes)
+    }
+
+    /// Uses of a promotion so far: over all customers, and by one.
+    pub async fn uses(&mut self, merchant: &str, promotion: &str, customer: &str) -> Result<(i64, i64), StoreError> {
+        let sql = "SELECT customer, used FROM promotion_use WHERE merchant = $1 AND promotion = $2 AND (customer = '' OR customer = $3)";
+        let mut uses = (0, 0);
+        for row in self.rows(sql, &[P::T(merchant), P::T(promotion), P::T(customer)]).await? {
+            if row.text(0)?.is_empty() {
+                uses.0 = row.int(1)?;
+            } else {
+                uses.1 = row.int(1)?;
+            }
+        }
+        Ok(uses)
+    }
+
+    /// Ends all holds an instance still has, whose id starts with `prefix`: committed or released. Gives how many were ended.
+    pub async fn settle_holds(&mut self, merchant: &str, uid: Uuid, prefix: &str, commit: bool, now_us: i64) -> Result<u64, StoreError> {
+        let sql = "SELECT id FROM hold WHERE merchant = $1 AND uid = $2 AND state = 'held' ORDER BY kind, place, id";
+        let rows = self.rows(sql, &[P::T(merchant), P::B(uid.as_bytes())]).await?;
+        let mut ended = 0;
+        for row in rows {
+            let id = row.text(0)?;
+            if id.starts_with(prefix) && self.settle_hold(merchant, &id, commit, now_us).await? {
+                ended += 1;
+            }
+        }
+        Ok(ended)
+    }
+
+    /// Ends one hold. False: it had ended before.
+    pub async fn settle_hold(&mut self, merchant: &str, id: &str, commit: bool, now_us: i64) -> Result<bool, StoreError> {
+        let state = if commit { "committed" } else { "released" };
+        let sql = "UPDATE hold SET state = $1 WHERE merchant = $2 AND id = $3 AND state = 'held' RETURNING kind, what, place, quantity";
+        let Some(row) = self.row(sql, &[P::T(state), P::T(merchant), P::T(id)]).await? else { return Ok(false) };
+        let (kind, what, place, quantity) = (row.text(0)?, row.text(1)?, row.text(2)?, row.int(3)?);
+        let touched = match (kind.as_str(), commit) {
+            ("stock", true) => {
+                let sql = "UPDATE stock SET on_hand = on_hand - $1, held = held - $1 WHERE merchant = $2 AND sku = $3 AND warehouse = $4";
+                self.exec(sql, &[P::I(quantity), P::T(merchant), P::T(&what), P::T(&place)]).await?
+            }
+            ("stock", false) => {
+                let sql = "UPDATE stock SET held = held - $1 WHERE merchant = $2 AND sku = $3 AND warehouse = $4";
+                self.exec(sql, &[P::I(quantity), P::T(merchant), P::T(&what), P::T(&place)]).await?
+            }
+            ("points", true) => {
+                let sql = "INSERT INTO points_entry (merchant, id, customer, delta, reason, at_us) VALUES ($1,$2,$3,$4,'redeemed',$5) ON CONFLICT DO NOTHING";
+                self.exec(sql, &[P::T(merchant), P::T(id), P::T(&what), P::I(-quantity), P::I(now_us)]).await?;
+                let sql = "UPDATE customer SET points = points - $1, points_held = points_held - $1 WHERE merchant = $2 AND id = $3";
+                self.exec(sql, &[P::I(quantity), P::T(merchant), P::T(&what)]).await?
+            }
+            ("points", false) => {
+                let sql = "UPDATE customer SET points_held = points_held - $1 WHERE merchant = $2 AND id = $3";
+                self.exec(sql, &[P::I(quantity), P::T(merchant), P::T(&what)]).await?
+            }
+            // A committed use stays counted.
+            ("promotion", true) => 1,
+            ("promotion", false) => {
+                let sql = "UPDATE promotion_use SET used = used - $1 WHERE merchant = $2 AND promotion = $3 AND (customer = '' OR customer = $4)";
+                self.exec(sql, &[P::I(quantity), P::T(merchant), P::T(&what), P::T(&place)]).await?
+            }
+            _ => 0,
+        };
+        if touched == 0 {
+            return Err(StoreError::Corrupt(format!("hold {id} of {kind} {what} has nothing behind it")));
+        }
+        Ok(true)
+    }
+
+    /// Sums over all holds of a merchant that are still held: `(kind, what, place, quantity)`. For audits.
+    pub async fn held_sums(&mut self, merchant: &str) -> Result<Vec<(String, String, String, i64)>, StoreError> {
+        let sql = "SELECT kind, what, place, CAST(SUM(quantity) AS BIGINT) FROM hold WHERE merchant = $1 AND state = 'held' GROUP BY kind, what, place ORDER BY kind, what, place";
+        let rows = self.rows(sql, &[P::T(merchant)]).await?;
+        rows.iter().map(|r| Ok((r.text(0)?, r.text(1)?, r.text(2)?, r.int(3)?))).collect()
+    }
+}

@@ -1,0 +1,7 @@
+//! Typed functions over the shop's tables, one file per family.
+
+pub mod catalog;
+pub mod command;
+pub mod component;
+pub mod hold;
+pub mod purchase;

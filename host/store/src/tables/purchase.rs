@@ -1,0 +1,96 @@
+//! Orders, and blocks of their numbers.
+
+use till_engine::ports::StoreError;
+use uuid::Uuid;
+
+use crate::tx::{P, Row, Tx};
+
+/// An order row.
+#[derive(Debug, Clone)]
+pub struct OrderRow {
+    /// Id.
+    pub id: String,
+    /// Number shown to people.
+    pub number: String,
+    /// Buyer.
+    pub customer: String,
+    /// Checkout that made it.
+    pub uid: Uuid,
+    /// `PENDING_PAYMENT`, `CONFIRMED`, …
+    pub status: String,
+    /// Grows with each change.
+    pub version: i64,
+    /// JSON.
+    pub body: String,
+    /// Epoch microseconds.
+    pub created_us: i64,
+    /// Epoch microseconds.
+    pub updated_us: i64,
+}
+
+fn order(row: &Row) -> Result<OrderRow, StoreError> {
+    Ok(OrderRow {
+        id: row.text(0)?,
+        number: row.text(1)?,
+        customer: row.text(2)?,
+        uid: row.uid(3)?,
+        status: row.text(4)?,
+        version: row.int(5)?,
+        body: row.text(6)?,
+        created_us: row.int(7)?,
+        updated_us: row.int(8)?,
+    })
+}
+
+impl Tx {
+    /// Makes an order. False: there is one of that id.
+    pub async fn insert_order(&mut self, merchant: &str, order: &OrderRow) -> Result<bool, StoreError> {
+        let sql = "INSERT INTO purchase (merchant, id, number, customer, uid, status, version, body, created_us, updated_us) VALUES ($1,$2,$3,$4,$5,$6,1,$7,$8,$8) ON CONFLICT DO NOTHING";
+        let params = [
+            P::T(merchant),
+            P::T(&order.id),
+            P::T(&order.number),
+            P::T(&order.customer),
+            P::B(order.uid.as_bytes()),
+            P::T(&order.status),
+            P::T(&order.body),
+            P::I(order.created_us),
+        ];
+        Ok(self.exec(sql, &params).await? == 1)
+    }
+
+    /// Moves an order from status `from` to `to` with a new body. False: it is not in `from`.
+    pub async fn move_order(&mut self, merchant: &str, id: &str, from: &str, to: &str, body: &str, now_us: i64) -> Result<bool, StoreError> {
+        let sql = "UPDATE purchase SET status = $1, body = $2, version = version + 1, updated_us = $3 WHERE merchant = $4 AND id = $5 AND status = $6";
+        let params = [P::T(to), P::T(body), P::I(now_us), P::T(merchant), P::T(id), P::T(from)];
+        Ok(self.exec(sql, &params).await? == 1)
+    }
+
+    /// An order by its id.
+    pub async fn order(&mut self, merchant: &str, id: &str) -> Result<Option<OrderRow>, StoreError> {
+        let sql = "SELECT id, number, customer, uid, status, version, body, created_us, updated_us FROM purchase WHERE merchant = $1 AND id = $2";
+        let row = self.row(sql, &[P::T(merchant), P::T(id)]).await?;
+        row.as_ref().map(order).transpose()
+    }
+
+    /// Orders of a customer, newest first.
+    pub async fn orders(&mut self, merchant: &str, customer: &str, limit: i64) -> Result<Vec<OrderRow>, StoreError> {
+        let sql = "SELECT id, number, customer, uid, status, version, body, created_us, updated_us FROM purchase WHERE merchant = $1 AND customer = $2 ORDER BY created_us DESC, id DESC LIMIT $3";
+        let rows = self.rows(sql, &[P::T(merchant), P::T(customer), P::I(limit)]).await?;
+        rows.iter().map(order).collect()
+    }
+
+    /// Orders of a checkout, oldest first.
+    pub async fn orders_of(&mut self, merchant: &str, uid: Uuid) -> Result<Vec<OrderRow>, StoreError> {
+        let sql = "SELECT id, number, customer, uid, status, version, body, created_us, updated_us FROM purchase WHERE merchant = $1 AND uid = $2 ORDER BY created_us, id LIMIT 1000";
+        let rows = self.rows(sql, &[P::T(merchant), P::B(uid.as_bytes())]).await?;
+        rows.iter().map(order).collect()
+    }
+
+    /// Reserves `size` numbers of a series; gives the first. Numbers that are never used leave a gap.
+    pub async fn take_numbers(&mut self, merchant: &str, series: &str, size: i64) -> Result<i64, StoreError> {
+        let sql = "INSERT INTO number_block (merchant, series, next) VALUES ($1,$2,1 + $3) ON CONFLICT (merchant, series) DO UPDATE SET next = number_block.next + $3 RETURNING next";
+        let row = self.row(sql, &[P::T(merchant), P::T(series), P::I(size)]).await?;
+        row.map_or(Err(StoreError::Conflict), |r| Ok(r.int(0)? - size))
+    }
+}

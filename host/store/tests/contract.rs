@@ -1,0 +1,755 @@
+//! Every promise of the store and of the engine on it, on SQLite and, when `TILL_TEST_POSTGRES` names a
+//! server (`cargo xtask test` starts a private one), on PostgreSQL.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use till_engine::definition::{Class, Sender};
+use till_engine::instance::{Instance, Status, merge};
+use till_engine::journal::Kind;
+use till_engine::ports::{Clock, Steps, Store as _, StoreError};
+use till_engine::runner::{Error, Runner, SignalAnswer, SignalRequest, StartRequest};
+use till_engine::step::{StepCall, StepFault, StepInterface, StepResult, TookEffect};
+use till_store::tables::hold::{Held, HoldKind, NewHold};
+use till_store::{Options, Store, Tx};
+use uuid::Uuid;
+
+const MERCHANT: &str = "m";
+
+/// A store of its own for each test, on each engine there is.
+async fn stores() -> Vec<(Store, Box<dyn std::any::Any>)> {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("till.db");
+    let sqlite = Store::open(&Options::new(path.to_str().expect("utf-8"))).await.expect("open SQLite");
+    let mut all: Vec<(Store, Box<dyn std::any::Any>)> = vec![(sqlite, Box::new(dir))];
+    match std::env::var("TILL_TEST_POSTGRES") {
+        Ok(server) => {
+            let name = format!("t{}", Uuid::now_v7().simple());
+            let admin = Store::open(&Options::new(&server)).await.expect("reach the test server");
+            admin.create_database(&name).await.expect("make a database");
+            let (base, _) = server.rsplit_once('/').expect("a database in the URL");
+            let store = Store::open(&Options::new(&format!("{base}/{name}"))).await.expect("open PostgreSQL");
+            all.push((store, Box::new(())));
+        }
+        Err(_) => eprintln!("NOT RUN on PostgreSQL: TILL_TEST_POSTGRES is not set"),
+    }
+    all
+}
+
+#[derive(Default)]
+struct Hands(AtomicI64);
+
+impl Hands {
+    fn advance(&self, seconds: i64) {
+        self.0.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
+    }
+}
+
+struct TestClock(Arc<Hands>);
+
+impl Clock for TestClock {
+    fn now_us(&self) -> i64 {
+        1_000_000_000 + self.0.0.load(Ordering::SeqCst)
+    }
+}
+
+const FLOW: &str = "
+till: workflow/1
+id: toy
+revision: 1
+inputs: [amount]
+signals:
+  go: { from: shopper, sets-inputs: true, into: sent }
+  cancel: { from: shopper }
+  payment.authorized: { from: gateway }
+guards:
+  big: { equals: [context.inputs.amount, 99] }
+initial: look
+states:
+  look: { invoke: look, class: pure, outcomes: { ok: wait } }
+  wait:
+    on: { go: look2, cancel: gone }
+    after: { 30m: gone }
+  look2: { invoke: look, class: pure, outcomes: { ok: hold } }
+  hold: { invoke: hold, class: transactional, compensate: release, outcomes: { held: note, short: wait } }
+  note: { invoke: note, class: transactional, compensate: none, because: a note harms nobody, outcomes: { ok: [{ target: refused, when: big }, { target: pay }] } }
+  refused: { invoke: refuse, class: transactional, compensate: none, because: it writes nothing, outcomes: { no: wait } }
+  pay:
+    money: take
+    invoke: pay
+    class: external
+    compensate: refund
+    limit: { entries: 3, then: stuck }
+    outcomes: { paid: finish, declined: undo, unknown: ask }
+  ask:
+    money: ask
+    invoke: find
+    class: external-read
+    ask: { after: [500ms, 2s], then: 1h }
+    outcomes: { paid: finish, declined: undo, never_happened: { target: pay, key: same }, unknown: again }
+  finish: { invoke: finish, class: transactional, compensate: none, because: it is the end, outcomes: { ok: done, lost: undo } }
+  undo: { type: compensate, then: wait }
+  done: { type: final, confirmed: true, emit: [toy.done] }
+  gone: { type: final }
+  stuck: { type: manual }
+";
+
+/// A gateway with a memory, and steps that do as they are told.
+#[derive(Default)]
+struct Toy {
+    plan: Mutex<HashMap<String, Vec<&'static str>>>,
+    charges: Mutex<HashMap<String, u32>>,
+    refunds: AtomicU32,
+    hang: std::sync::atomic::AtomicBool,
+}
+
+impl Toy {
+    fn plan(&self, step: &str, answers: &[&'static str]) {
+        self.plan.lock().expect("test").insert(step.to_owned(), answers.iter().rev().copied().collect());
+    }
+
+    fn next(&self, step: &str, usual: &'static str) -> &'static str {
+        self.plan.lock().expect("test").get_mut(step).and_then(Vec::pop).unwrap_or(usual)
+    }
+
+    fn charged(&self) -> usize {
+        self.charges.lock().expect("test").len()
+    }
+}
+
+struct ToySteps(Arc<Toy>);
+
+#[async_trait]
+impl Steps<Tx> for ToySteps {
+    fn interface(&self, step: &str) -> Option<StepInterface> {
+        Some(match step {
+            "look" => StepInterface::new(step, Class::Pure, &["ok"]),
+            "hold" => StepInterface::new(step, Class::Transactional, &["held", "short"]),
+            "note" => StepInterface::new(step, Class::Transactional, &["ok"]),
+            "refuse" => StepInterface::new(step, Class::Transactional, &["no"]),
+            "finish" => StepInterface::new(step, Class::Transactional, &["ok", "lost"]),
+            "release" => StepInterface::new(step, Class::Transactional, &["done"]),
+            "pay" => StepInterface::new(step, Class::External, &["paid", "declined", "unknown"]).money(),
+            "refund" => StepInterface::new(step, Class::External, &["done"]).money(),
+            "find" => StepInterface::new(step, Class::ExternalRead, &["paid", "declined", "never_happened", "unknown"]),
+            _ => return None,
+        })
+    }
+
+    async fn run(&self, call: StepCall) -> Result<StepResult, StepFault> {
+        let toy = &self.0;
+        match call.step.as_str() {
+            "look" => Ok(StepResult::outcome("ok").patch(json!({ "looked": call.entry }))),
+            "pay" => {
+                let charge = || *toy.charges.lock().expect("test").entry(call.key.clone()).or_insert(0) += 1;
+                match toy.next("pay", "paid") {
+                    "unknown-charged" => {
+                        charge();
+                        Ok(StepResult::outcome("unknown").effect(TookEffect::Unknown))
+                    }
+                    "hang-charged" => {
+                        charge();
+                        toy.hang.store(true, Ordering::SeqCst);
+                        std::future::pending().await
+                    }
+                    "declined" => Ok(StepResult::outcome("declined")),
+                    "unknown" => Ok(StepResult::outcome("unknown").effect(TookEffect::Unknown)),
+                    _ => {
+                        charge();
+                        Ok(StepResult::outcome("paid").effect(TookEffect::Yes))
+                    }
+                }
+            }
+            "find" => {
+                let about = call.about.expect("an ask is about something");
+                match toy.next("find", "look") {
+                    "unknown" => Ok(StepResult::outcome("unknown")),
+                    _ if toy.charges.lock().expect("test").contains_key(&about.key) => {
+                        Ok(StepResult::outcome("paid").effect(TookEffect::Yes))
+                    }
+                    _ => Ok(StepResult::outcome("never_happened")),
+                }
+            }
+            "refund" => match toy.next("refund", "done") {
+                "done" => {
+                    toy.refunds.fetch_add(1, Ordering::SeqCst);
+                    Ok(StepResult::outcome("done"))
+                }
+                other => Err(StepFault::new(other, "the gateway is away")),
+            },
+            other => Err(StepFault::new("no-step", other)),
+        }
+    }
+
+    async fn run_in(&self, tx: &mut Tx, call: StepCall) -> Result<StepResult, StepFault> {
+        let broken = |error: StoreError| StepFault::Database(error.to_string());
+        let uid = Uuid::parse_str(&call.uid).expect("a uid");
+        match call.step.as_str() {
+            "hold" => {
+                let held = tx
+                    .hold(
+                        &call.merchant,
+                        &NewHold {
+                            id: format!("{}:{}", call.uid, call.entry),
+                            kind: HoldKind::Stock,
+                            what: "sku".to_owned(),
+                            place: "w".to_owned(),
+                            quantity: 1,
+                            limits: (None, None),
+                            uid,
+                            expires_us: 0,
+                        },
+                    )
+                    .await
+                    .map_err(broken)?;
+                Ok(match held {
+                    Held::Yes => StepResult::outcome("held").effect(TookEffect::Yes),
+                    Held::Short(left) => StepResult::outcome("short").patch(json!({ "left": left })).refuse(),
+                })
+            }
+            "release" => {
+                tx.settle_holds(&call.merchant, uid, "", false, 0).await.map_err(broken)?;
+                Ok(StepResult::outcome("done"))
+            }
+            "finish" => match self.0.next("finish", "ok") {
+                "lost" => {
+                    tx.settle_holds(&call.merchant, uid, "", true, 0).await.map_err(broken)?;
+                    Ok(StepResult::outcome("lost").refuse())
+                }
+                _ => {
+                    tx.settle_holds(&call.merchant, uid, "", true, 0).await.map_err(broken)?;
+                    Ok(StepResult::outcome("ok").event("toy.finished", json!({ "id": call.id })))
+                }
+            },
+            "refuse" => Ok(StepResult::outcome("no").patch(json!({ "was": "refused" })).refuse()),
+            _ => Ok(StepResult::outcome("ok")),
+        }
+    }
+}
+
+struct Bench {
+    runner: Arc<Runner<Store>>,
+    store: Arc<Store>,
+    toy: Arc<Toy>,
+    clock: Arc<Hands>,
+}
+
+impl Bench {
+    async fn new(store: Arc<Store>) -> Bench {
+        let (toy, clock) = (Arc::new(Toy::default()), Arc::new(Hands::default()));
+        Bench::with(store, toy, clock).await
+    }
+
+    async fn with(store: Arc<Store>, toy: Arc<Toy>, clock: Arc<Hands>) -> Bench {
+        let host = format!("host-{}", Uuid::now_v7());
+        let runner =
+            Runner::new(store.clone(), Arc::new(ToySteps(toy.clone())), Arc::new(TestClock(clock.clone())), &host);
+        runner.publish("*", FLOW).await.expect("the flow is sound");
+        Bench { runner, store, toy, clock }
+    }
+
+    async fn stock(&self, on_hand: i64) {
+        self.store
+            .transact(move |tx| Box::pin(async move { tx.put_stock(MERCHANT, "sku", "w", on_hand).await }))
+            .await
+            .expect("stock");
+    }
+
+    async fn left(&self) -> (i64, i64) {
+        let rows = self.store.read().await.expect("read").stock(MERCHANT, "sku").await.expect("stock");
+        (rows[0].on_hand, rows[0].held)
+    }
+
+    async fn start(&self, id: &str) -> Uuid {
+        let request = StartRequest {
+            merchant: MERCHANT.to_owned(),
+            workflow: "toy".to_owned(),
+            id: id.to_owned(),
+            subject: "s".to_owned(),
+            inputs: json!({ "amount": 5 }),
+            context: Value::Null,
+            pins: json!({}),
+            hash: "h".to_owned(),
+        };
+        let started = self.runner.start(request).await.expect("it starts");
+        started.watch.last().expect("committed").uid
+    }
+
+    async fn send(&self, uid: Uuid, name: &str, sender: Sender, dedup: &str, body: Value) -> SignalAnswer {
+        let source = if sender == Sender::Gateway { "gateway:g" } else { "api" };
+        self.runner
+            .signal(SignalRequest {
+                merchant: MERCHANT.to_owned(),
+                uid,
+                name: name.to_owned(),
+                sender,
+                source: source.to_owned(),
+                dedup: dedup.to_owned(),
+                hash: "h".to_owned(),
+                body,
+            })
+            .await
+            .expect("an answer")
+    }
+
+    async fn go(&self, uid: Uuid, dedup: &str) {
+        assert!(matches!(self.send(uid, "go", Sender::Shopper, dedup, json!({})).await, SignalAnswer::Taken(_)));
+    }
+
+    async fn until(&self, uid: Uuid, done: impl Fn(&Instance) -> bool) -> Arc<Instance> {
+        let found = self.runner.wait(MERCHANT, uid, Duration::from_secs(20), &done).await.expect("read");
+        let instance = found.expect("it is there");
+        assert!(done(&instance), "stayed in {} ({:?})", instance.state, instance.status);
+        instance
+    }
+
+    async fn at(&self, uid: Uuid, state: &str) -> Arc<Instance> {
+        self.until(uid, |i| i.state == state && i.status != Status::Running && i.status != Status::Compensating).await
+    }
+
+    /// D2: sequence numbers without gaps, and the context is the fold of the journal.
+    async fn sound(&self, uid: Uuid) {
+        let instance = self.runner.read(MERCHANT, uid).await.expect("read").expect("there").instance;
+        let entries = self.store.journal(MERCHANT, uid, 0, 10_000).await.expect("journal");
+        assert_eq!(entries.len() as i64, instance.version);
+        let mut context = json!({});
+        for (n, entry) in entries.iter().enumerate() {
+            assert_eq!(entry.seq, n as i64 + 1);
+            if let Some(patch) = entry.body.get("patch") {
+                merge(&mut context, patch);
+            }
+            if let Some(Value::Object(replace)) = entry.body.get("replace") {
+                for (key, value) in replace {
+                    context[key] = value.clone();
+                }
+            }
+        }
+        assert_eq!(context, *instance.context, "the journal rebuilds the context");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flow_runs_to_its_end_in_two_commits_after_the_signal() {
+    for (store, _dir) in stores().await {
+        let till = Bench::new(Arc::new(store)).await;
+        till.stock(1).await;
+        let uid = till.start("a").await;
+        till.at(uid, "wait").await;
+        let (before, _) = till.store.counts();
+        till.go(uid, "1").await;
+        till.at(uid, "done").await;
+        let (after, _) = till.store.counts();
+        assert_eq!(after - before, 2, "the intent with the holds, and the outcome with the end");
+        assert_eq!(till.left().await, (0, 0));
+        assert_eq!(till.toy.charged(), 1);
+        till.sound(uid).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_start_attaches_and_another_request_is_refused() {
+    for (store, _dir) in stores().await {
+        let till = Bench::new(Arc::new(store)).await;
+        let uid = till.start("a").await;
+        assert_eq!(till.start("a").await, uid);
+        let other = StartRequest {
+            merchant: MERCHANT.to_owned(),
+            workflow: "toy".to_owned(),
+            id: "a".to_owned(),
+            subject: String::new(),
+            inputs: json!({}),
+            context: Value::Null,
+            pins: Value::Null,
+            hash: "other".to_owned(),
+        };
+        assert!(matches!(till.runner.start(other).await, Err(Error::OtherRequest { .. })));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decline_undoes_in_reverse_and_the_instance_goes_on() {
+    for (store, _dir) in stores().await {
+        let till = Bench::new(Arc::new(store)).await;
+        till.stock(1).await;
+        till.toy.plan("pay", &["declined"]);
+        let uid = till.start("a").await;
+        till.go(uid, "1").await;
+        let instance = till.until(uid, |i| i.state == "wait" && i.entry("pay") == 1).await;
+        assert!(instance.control.undo.is_empty());
+        assert_eq!(till.left().await, (1, 0), "the hold is released");
+        till.go(uid, "2").await;
+        till.at(uid, "done").await;
+        assert_eq!(till.left().await, (0, 0));
+        till.sound(uid).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_outcome_is_asked_for_and_never_sent_under_a_second_key() {
+    for (store, _dir) in stores().await {
+        let till = Bench::new(Arc::new(store)).await;
+        till.stock(2).await;
+        till.toy.plan("pay", &["unknown-charged"]);
+        till.toy.plan("find", &["unknown", "look"]);
+        let uid = till.start("a").await;
+        till.go(uid, "1").await;
+        till.until(uid, |i| i.state == "ask").await;
+        till.clock.advance(1);
+        till.runner.settle().await.expect("settle");
+        till.clock.advance(3);
+        till.runner.settle().await.expect("settle");
+        till.at(uid, "done").await;
+        assert_eq!(till.toy.charged(), 1);
+        // Never happened: sent again under the same key.
+        till.toy.plan("pay", &["unknown", "paid"]);
+        let uid = till.start("b").await;
+        till.go(uid, "2").await;
+        till.until(uid, |i| i.state == "ask").await;
+        till.clock.advance(1);
+        till.runner.settle().await.expect("settle");
+        till.at(uid, "done").await;
+        let keys: Vec<String> = till
+            .store
+            .journal(MERCHANT, uid, 0, 1000)
+            .await
+            .expect("journal")
+            .into_iter()
+            .filter(|e| e.kind == Kind::Intent)
+            .filter_map(|e| e.key)
+            .collect();
+        assert_eq!(keys.len(), 2);
+        assert_eq!(keys[0], keys[1]);
+        till.sound(uid).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_lost_with_its_host_is_asked_for_by_the_next_one() {
+    for (store, _dir) in stores().await {
+        let store = Arc::new(store);
+        let till = Bench::new(store.clone()).await;
+        till.stock(1).await;
+        till.toy.plan("pay", &["hang-charged"]);
+        let uid = till.start("a").await;
+        till.go(uid, "1").await;
+        while !till.toy.hang.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let heir = Bench::with(store, till.toy.clone(), till.clock.clone()).await;
+        heir.runner.settle().await.expect("settle");
+        assert_eq!(till.runner.read(MERCHANT, uid).await.expect("read").expect("there").instance.state, "pay");
+        till.clock.advance(61);
+        heir.runner.settle().await.expect("settle");
+        till.clock.advance(1);
+        heir.runner.settle().await.expect("settle");
+        heir.at(uid, "done").await;
+        assert_eq!(till.toy.charged(), 1, "charged once");
+        heir.sound(uid).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_segment_keeps_only_the_refusal() {
+    for (store, _dir) in stores().await {
+        let till = Bench::new(Arc::new(store)).await;
+        till.stock(5).await;
+        let uid = till.start("a").await;
+        till.send(uid, "go", Sender::Shopper, "1", json!({ "inputs": { "amount": 99 } })).await;
+        let instance = till.until(uid, |i| i.state == "wait" && i.entry("look2") == 1).await;
+        assert_eq!(instance.context["was"], "refused");
+        assert!(instance.control.undo.is_empty(), "the hold of the segment is gone with it");
+        assert_eq!(till.left().await, (5, 0));
+        till.sound(uid).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_is_kept_although_the_writes_behind_it_are_refused() {
+    for (store, _dir) in stores().await {
+        let till = Bench::new(Arc::new(store)).await;
+        till.stock(1).await;
+        till.toy.plan("finish", &["lost"]);
+        let uid = till.start("a").await;
+        till.go(uid, "1").await;
+        till.until(uid, |i| i.state == "wait" && i.entry("undo") == 1).await;
+        assert_eq!(till.toy.charged(), 1);
+        assert_eq!(till.toy.refunds.load(Ordering::SeqCst), 1, "what was taken is given back");
+        assert_eq!(till.left().await, (1, 0));
+        till.sound(uid).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compensation_is_tried_to_the_end_and_then_parked_for_a_person() {
+    for (store, _dir) in stores().await {
+        let till = Bench::new(Arc::new(store)).await;
+        till.stock(1).await;
+        till.toy.plan("finish", &["lost"]);
+        till.toy.plan("refund", &["away"; 12]);
+        let uid = till.start("a").await;
+        till.go(uid, "1").await;
+        for _ in 0..14 {
+            till.until(uid, |i| i.status == Status::Parked || i.control.due_us > 0).await;
+            till.clock.advance(3600);
+            till.runner.settle().await.expect("settle");
+        }
+        let parked = till.until(uid, |i| i.status == Status::Parked).await;
+        assert!(parked.control.attention.as_deref().is_some_and(|r| r.contains("refund")), "{:?}", parked.control);
+        let answer = till.runner.operate(MERCHANT, uid, "retry", "ana", "the gateway is back").await.expect("answer");
+        assert!(matches!(answer, SignalAnswer::Taken(_)));
+        till.until(uid, |i| i.state == "wait").await;
+        assert_eq!(till.toy.refunds.load(Ordering::SeqCst), 1);
+        assert_eq!(till.left().await, (1, 0));
+        till.sound(uid).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timer_fires_once_and_signals_have_authority() {
+    for (store, _dir) in stores().await {
+        let till = Bench::new(Arc::new(store)).await;
+        let uid = till.start("a").await;
+        let forged = till.send(uid, "payment.authorized", Sender::Shopper, "f", json!({})).await;
+        assert!(matches!(forged, SignalAnswer::Forbidden(_)));
+        let extra = till.send(uid, "go", Sender::Shopper, "x", json!({ "inputs": { "total": 1 } })).await;
+        assert!(matches!(extra, SignalAnswer::Refused(_)));
+        till.clock.advance(1799);
+        till.runner.settle().await.expect("settle");
+        till.at(uid, "wait").await;
+        till.clock.advance(2);
+        till.runner.settle().await.expect("settle");
+        let end = till.at(uid, "gone").await;
+        assert_eq!(end.status, Status::Completed);
+        let late = till.send(uid, "go", Sender::Shopper, "late", json!({})).await;
+        assert!(matches!(late, SignalAnswer::NotExpected(_)));
+        till.sound(uid).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_is_taken_once_however_often_it_is_sent() {
+    for (store, _dir) in stores().await {
+        let till = Bench::new(Arc::new(store)).await;
+        till.stock(3).await;
+        let uid = till.start("a").await;
+        let mut answers = Vec::new();
+        for _ in 0..6 {
+            answers.push(till.send(uid, "go", Sender::Shopper, "same", json!({})).await);
+        }
+        let taken = answers.iter().filter(|a| matches!(a, SignalAnswer::Taken(_))).count();
+        assert_eq!(taken, 1);
+        assert!(answers[1..].iter().all(|a| matches!(a, SignalAnswer::Repeated(_))));
+        till.at(uid, "done").await;
+        assert_eq!(till.toy.charged(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_sent_while_money_moves_waits_and_is_not_lost() {
+    for (store, _dir) in stores().await {
+        let till = Bench::new(Arc::new(store)).await;
+        till.stock(1).await;
+        till.toy.plan("pay", &["unknown"]);
+        till.toy.plan("find", &["unknown"]);
+        let uid = till.start("a").await;
+        till.go(uid, "1").await;
+        till.until(uid, |i| i.state == "ask").await;
+        assert!(matches!(till.send(uid, "cancel", Sender::Shopper, "c", json!({})).await, SignalAnswer::Queued(_)));
+        till.toy.plan("pay", &["declined"]);
+        till.clock.advance(1);
+        till.runner.settle().await.expect("settle");
+        till.clock.advance(3);
+        till.runner.settle().await.expect("settle");
+        let end = till.until(uid, |i| i.status == Status::Completed).await;
+        assert_eq!(end.state, "gone", "the cancel took effect as soon as the outcome was known");
+        assert_eq!(till.left().await, (1, 0));
+        till.sound(uid).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_lost_the_race_writes_nothing() {
+    for (store, _dir) in stores().await {
+        let store = Arc::new(store);
+        let till = Bench::new(store.clone()).await;
+        let uid = till.start("a").await;
+        let loaded = till.runner.read(MERCHANT, uid).await.expect("read").expect("there");
+        till.stock(1).await;
+        till.go(uid, "1").await;
+        till.at(uid, "done").await;
+        let stale = Arc::new(loaded);
+        let port = store.clone();
+        let late = stale.clone();
+        let write = store
+            .transact_job(Box::new(move |tx| {
+                let (port, late) = (port.clone(), late.clone());
+                Box::pin(async move {
+                    port.write(
+                        tx,
+                        till_engine::ports::Write {
+                            instance: &late.instance,
+                            insert: false,
+                            expect_version: late.instance.version,
+                            expect_fence: late.fence,
+                            claims: true,
+                            owner: None,
+                            wake_us: 1,
+                            entries: &[],
+                            events: &[],
+                            consumed: &[],
+                            signal: None,
+                            now_us: 1,
+                        },
+                    )
+                    .await
+                    .map(|_| ())
+                })
+            }))
+            .await;
+        assert!(matches!(write, Err(StoreError::Conflict)), "{write:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixty_four_buyers_race_for_ten_units_and_ten_get_one() {
+    for (store, _dir) in stores().await {
+        let till = Arc::new(Bench::new(Arc::new(store)).await);
+        till.stock(10).await;
+        let mut buyers = Vec::new();
+        for n in 0..64 {
+            let till = till.clone();
+            buyers.push(tokio::spawn(async move {
+                let uid = till.start(&format!("b{n}")).await;
+                till.go(uid, &format!("go{n}")).await;
+                let end = till
+                    .until(uid, |i| i.state == "done" || i.state == "wait" && i.context.get("left").is_some())
+                    .await;
+                end.state == "done"
+            }));
+        }
+        let mut got = 0;
+        for buyer in buyers {
+            got += u32::from(buyer.await.expect("no panic"));
+        }
+        assert_eq!(got, 10);
+        assert_eq!(till.left().await, (0, 0));
+        assert_eq!(till.toy.charged(), 10);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn holds_end_once_and_never_go_below_zero() {
+    for (store, _dir) in stores().await {
+        let uid = Uuid::now_v7();
+        let kinds = [(HoldKind::Stock, "sku", "w"), (HoldKind::Points, "c", "c"), (HoldKind::Promotion, "p", "c")];
+        store
+            .transact(move |tx| {
+                Box::pin(async move {
+                    tx.put_stock(MERCHANT, "sku", "w", 5).await?;
+                    tx.put_customer(MERCHANT, "c", "{}", 5).await
+                })
+            })
+            .await
+            .expect("set up");
+        for (kind, what, place) in kinds {
+            let answers = store
+                .transact(move |tx| {
+                    Box::pin(async move {
+                        let hold = |id: &str, quantity| NewHold {
+                            id: format!("{id}{what}"),
+                            kind,
+                            what: what.to_owned(),
+                            place: place.to_owned(),
+                            quantity,
+                            limits: (Some(5), Some(4)),
+                            uid,
+                            expires_us: 0,
+                        };
+                        let first = tx.hold(MERCHANT, &hold("a", 3)).await?;
+                        let again = tx.hold(MERCHANT, &hold("a", 3)).await?;
+                        let ended = tx.settle_hold(MERCHANT, &format!("a{what}"), false, 0).await?;
+                        let twice = tx.settle_hold(MERCHANT, &format!("a{what}"), true, 0).await?;
+                        let next = tx.hold(MERCHANT, &hold("b", 4)).await?;
+                        tx.settle_hold(MERCHANT, &format!("b{what}"), true, 0).await?;
+                        Ok((first, again, ended, twice, next))
+                    })
+                })
+                .await
+                .expect("holds");
+            assert_eq!(answers, (Held::Yes, Held::Yes, true, false, Held::Yes), "{kind:?}");
+            let refused = store
+                .transact(move |tx| {
+                    Box::pin(async move {
+                        let hold = NewHold {
+                            id: format!("c{what}"),
+                            kind,
+                            what: what.to_owned(),
+                            place: place.to_owned(),
+                            quantity: 2,
+                            limits: (Some(5), Some(4)),
+                            uid,
+                            expires_us: 0,
+                        };
+                        match tx.hold(MERCHANT, &hold).await? {
+                            Held::Short(_) => Err(StoreError::Conflict),
+                            Held::Yes => Ok(()),
+                        }
+                    })
+                })
+                .await;
+            assert!(matches!(refused, Err(StoreError::Conflict)), "{kind:?}");
+        }
+        assert!(store.read().await.expect("read").held_sums(MERCHANT).await.expect("sums").is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_failing_transaction_does_not_spoil_its_batch() {
+    for (store, _dir) in stores().await {
+        let store = Arc::new(store);
+        let mut jobs = Vec::new();
+        for n in 0..40_i64 {
+            let store = store.clone();
+            jobs.push(tokio::spawn(async move {
+                store
+                    .transact(move |tx| {
+                        Box::pin(async move {
+                            tx.put_stock(MERCHANT, &format!("s{n}"), "w", n).await?;
+                            if n % 7 == 3 {
+                                return Err(StoreError::Conflict);
+                            }
+                            assert!(n % 11 != 5, "a bug in one transaction");
+                            Ok(())
+                        })
+                    })
+                    .await
+                    .is_ok()
+            }));
+        }
+        for (n, job) in (0..40_i64).zip(jobs) {
+            let ok = job.await.unwrap_or(false);
+            let there = !store.read().await.expect("read").stock(MERCHANT, &format!("s{n}")).await.expect("rows").is_empty();
+            assert_eq!(ok, !(n % 7 == 3 || n % 11 == 5), "{n}");
+            assert_eq!(there, ok, "{n}: what was told is what is kept");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hot_statements_use_their_indexes() {
+    for (store, _dir) in stores().await {
+        let engine = store.engine();
+        for (name, plan) in store.explain_hot().await.expect("plans") {
+            let scans = if engine == "sqlite" { plan.contains("SCAN") && name != "due" } else { plan.contains("Seq Scan") };
+            // An empty PostgreSQL table may be read as a whole whatever its indexes: there the planner is told not to.
+            assert!(!scans, "{engine} {name}: {plan}");
+            if name == "due" {
+                assert!(plan.contains("wf_ready_due"), "{engine} {name}: {plan}");
+            }
+        }
+    }
+}
