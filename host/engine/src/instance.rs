@@ -251,11 +251,48 @@ pub fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
+/// The merge patch that makes `new` of `old`; null where nothing changed. `null` values inside objects
+/// cannot be told by a merge patch and are taken as absent.
+pub fn diff(old: &Value, new: &Value) -> Value {
+    if old == new {
+        return Value::Null;
+    }
+    let (Value::Object(old), Value::Object(new)) = (old, new) else { return new.clone() };
+    let mut patch = serde_json::Map::new();
+    for name in old.keys().filter(|name| !new.contains_key(*name)) {
+        patch.insert(name.clone(), Value::Null);
+    }
+    for (name, value) in new {
+        match old.get(name) {
+            Some(before) if before == value => {}
+            Some(before) => {
+                patch.insert(name.clone(), diff(before, value));
+            }
+            None => {
+                patch.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    Value::Object(patch)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::merge;
+    use super::{diff, merge};
+
+    #[test]
+    fn a_diff_is_the_patch_that_leads_there() {
+        let old = json!({"a": 1, "b": {"c": [1, 2], "d": 3}, "gone": {"x": 1}});
+        let new = json!({"a": 1, "b": {"c": [2], "e": {"f": 1}}, "n": "x"});
+        let patch = diff(&old, &new);
+        let mut doc = old.clone();
+        merge(&mut doc, &patch);
+        assert_eq!(doc, new);
+        assert!(patch.get("a").is_none());
+        assert!(diff(&new, &new).is_null());
+    }
 
     #[test]
     fn merge_patch_follows_the_rfc() {

@@ -291,6 +291,7 @@ impl Bench {
                 dedup: dedup.to_owned(),
                 hash: "h".to_owned(),
                 body,
+                keep: true,
             })
             .await
             .expect("an answer")

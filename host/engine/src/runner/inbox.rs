@@ -32,6 +32,9 @@ pub struct SignalRequest {
     pub hash: String,
     /// Body.
     pub body: Value,
+    /// Keep it durably while the instance is busy. Without, the answer is [`SignalAnswer::Busy`]: right for
+    /// a command whose sender waits for the result.
+    pub keep: bool,
 }
 
 /// What became of a signal.
@@ -40,6 +43,8 @@ pub enum SignalAnswer {
     Taken(Watch),
     /// It is kept durably and waits: a step runs or money is in the air.
     Queued(Watch),
+    /// A step runs or money is in the air, and it was not to be kept.
+    Busy(Watch),
     /// The same signal was taken or kept before.
     Repeated(Watch),
     /// Another request was sent under the same deduplication id.
@@ -67,6 +72,9 @@ impl<S: Store> Runner<S> {
             let now_us = self.clock.now_us();
             let elsewhere = !loaded.owner.is_empty() && loaded.owner != self.host && loaded.wake_us > now_us;
             let Some(sitting) = sitting.filter(|_| !elsewhere) else {
+                if !request.keep {
+                    return Ok(SignalAnswer::Busy(self.watch(loaded)));
+                }
                 return self.queue(&request, loaded, now_us).await;
             };
             let definition = self.pinned(&loaded.instance.definition).await?;
@@ -76,6 +84,9 @@ impl<S: Store> Runner<S> {
                 Verdict::Taken => {}
                 Verdict::NotNow => {
                     drop(sitting);
+                    if !request.keep {
+                        return Ok(SignalAnswer::Busy(self.watch(loaded)));
+                    }
                     return self.queue(&request, loaded, now_us).await;
                 }
                 Verdict::NotExpected(why) if request.sender == Sender::Gateway => {

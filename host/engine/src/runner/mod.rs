@@ -255,6 +255,7 @@ impl<S: Store> Runner<S> {
             dedup,
             hash: String::new(),
             body: json!({ "who": who, "why": why }),
+            keep: false,
         })
         .await
     }
