@@ -455,6 +455,18 @@ fn contained_tax_is_told_and_not_added() {
 }
 
 #[test]
+fn contained_taxes_never_take_more_than_the_price() {
+    let mut inputs = demo();
+    (inputs.codes, inputs.points_to_use, inputs.shipping_option) = (Vec::new(), 0, None);
+    inputs.lines = vec![LineInput { includes_tax: true, ..line("A", 1, 2) }];
+    // Each is 2 × 1 / (1 + 3) = 0.5, rounded up to 1: three of them would be 3 of 2.
+    let answers = Answers { rates: vec![1_000_000; 3], ..Answers::default() };
+    let quote = run(&Settings::default(), &inputs, &answers).unwrap();
+    assert_eq!(quote.taxes.iter().map(|tax| tax.amount).collect::<Vec<_>>(), [1, 1, 0]);
+    assert_eq!(quote.totals.unwrap().total, 2);
+}
+
+#[test]
 fn tax_is_rounded_where_its_policy_says() {
     let mut inputs = demo();
     (inputs.codes, inputs.points_to_use, inputs.shipping_option) = (Vec::new(), 0, None);
