@@ -1,1 +1,20 @@
-//! commerce
+//! What a shop does: prices a cart, asks what is missing, and says what a checkout costs.
+//!
+//! Owns a merchant's [`settings`] and the [`quote`] pipeline. Knows no HTTP and no SQL text, and never
+//! calls the workflow runner: it hands in steps.
+//!
+//! Read first: [`settings::Settings`], [`quote::Inputs`], [`quote::Quote`].
+//!
+//! ```
+//! use till_commerce::quote::{Inputs, Quote, price, requirements, total};
+//! use till_commerce::settings::Settings;
+//!
+//! let inputs: Inputs = serde_json::from_str(r#"{"cart": "CART-1", "currency": "USD"}"#)?;
+//! let quote = price::catalog(&inputs, Quote::new(&Settings::default(), &inputs))?;
+//! let quote = total::apply(&inputs, quote)?;
+//! assert_eq!(requirements(&inputs, &quote)[0].code, "cart-empty");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod quote;
+pub mod settings;

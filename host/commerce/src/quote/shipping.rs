@@ -1,0 +1,176 @@
+//! Stage four: how the goods get to the shopper, the chosen option, and promotions on shipping.
+
+use std::collections::HashSet;
+
+use till_sandbox::wit::shipping::{Group, GroupLine, RateRequest, RateResult, ShippingOption as WitOption};
+
+use super::promise::{at_most_items, not_negative, promise, sum};
+use super::trace::{cut, reasons};
+use super::{
+    Address, BrokenPromise, Component, HOST, Inputs, Kind, Message, MessageKind, PickupPoint, Quote, Rule,
+    Severity, ShippingGroup, ShippingOption, Stage, TraceEntry, What, arbitrate,
+};
+
+/// Most options kept for one group: a page of a checkout. The chosen one is always kept.
+const OPTIONS_MAX: usize = 40;
+/// Longest option id, in bytes.
+const OPTION_ID_BYTES_MAX: usize = 128;
+
+/// Something has to be shipped. Without it the caller calls [`skip`] instead of a component.
+#[must_use]
+pub fn needed(inputs: &Inputs, quote: &Quote) -> bool {
+    !groups(inputs, quote).is_empty()
+}
+
+/// Physical goods that can be sold, by the warehouse they leave, in the order of the lines.
+fn groups(inputs: &Inputs, quote: &Quote) -> Vec<ShippingGroup> {
+    let mut groups: Vec<ShippingGroup> = Vec::new();
+    for (line, made) in inputs.lines.iter().zip(&quote.lines) {
+        if line.kind != Kind::Physical || made.unavailable.is_some() {
+            continue;
+        }
+        match groups.iter_mut().find(|group| group.warehouse == line.warehouse) {
+            Some(group) => group.lines.push(line.id.clone()),
+            None => groups.push(ShippingGroup {
+                id: line.warehouse.as_ref().map_or_else(|| "ship".to_owned(), |from| format!("ship-{from}")),
+                warehouse: line.warehouse.clone(),
+                lines: vec![line.id.clone()],
+                options: Vec::new(),
+                selected: None,
+                tax: 0,
+                tax_included: 0,
+            }),
+        }
+    }
+    groups
+}
+
+/// What the shipping component is asked.
+///
+/// # Errors
+/// The rule `overflow`.
+pub fn build_request(inputs: &Inputs, quote: &Quote) -> Result<RateRequest, BrokenPromise> {
+    let line = |id: &String| {
+        let (line, made) = (inputs.line(id)?, quote.line(id)?);
+        Some(GroupLine {
+            line: id.clone(),
+            units: line.quantity,
+            weight_g: line.weight_g,
+            value: made.net(),
+            tags: line.tags.clone(),
+        })
+    };
+    let group = |group: ShippingGroup| Group {
+        lines: group.lines.iter().filter_map(line).collect(),
+        origin: group.warehouse.as_ref().and_then(|from| inputs.warehouses.get(from)).map(Address::to_wit),
+        id: group.id,
+        warehouse: group.warehouse,
+        destination: inputs.shipping_address.as_ref().map(Address::to_wit),
+        parcels: Vec::new(),
+    };
+    Ok(RateRequest {
+        cart: inputs.to_wit(Some(quote)),
+        groups: groups(inputs, quote).into_iter().map(group).collect(),
+        goods_total: quote.goods_total()?,
+        attributes: Vec::new(),
+    })
+}
+
+/// Nothing to ship, or nobody to ask: groups without options.
+#[must_use]
+pub fn skip(inputs: &Inputs, mut quote: Quote) -> Quote {
+    quote.reset_from(Stage::Shipping);
+    quote.shipping = groups(inputs, &quote);
+    quote
+}
+
+/// Takes the options, the shopper's choice among them, and promotions on shipping.
+///
+/// # Errors
+/// A group unknown, an option id empty or twice in its group, a price below zero, too many items, or
+/// sums that overflow.
+pub fn apply_result(
+    inputs: &Inputs,
+    quote: Quote,
+    by: &Component,
+    result: &RateResult,
+) -> Result<Quote, BrokenPromise> {
+    at_most_items("options", result.options.len())?;
+    at_most_items("messages", result.messages.len())?;
+    let mut quote = skip(inputs, quote);
+    let mut ids = HashSet::with_capacity(result.options.len());
+    for option in &result.options {
+        let (group, id) = (&option.group, &option.id);
+        promise(Rule::UnknownId, quote.shipping.iter().any(|known| known.id == *group), || {
+            format!("group {} of option {}", cut(group), cut(id))
+        })?;
+        let unique = ids.insert((group.as_str(), id.as_str()));
+        promise(Rule::OptionId, unique && !id.is_empty() && id.len() <= OPTION_ID_BYTES_MAX, || {
+            format!("option `{}` of group {group}: unique, 1 to {OPTION_ID_BYTES_MAX} bytes", cut(id))
+        })?;
+        not_negative(|| format!("price of option {id}"), option.price)?;
+    }
+    quote.took_part(Stage::Shipping, by);
+    quote.say_all(Stage::Shipping, &by.name, &result.messages);
+    for at in 0..quote.shipping.len() {
+        choose(inputs, &mut quote, at, by, result);
+    }
+    arbitrate::shipping(&mut quote)?;
+    sum(quote.shipping.iter().filter_map(ShippingGroup::selected_option).map(|option| option.price))?;
+    Ok(quote)
+}
+
+fn choose(inputs: &Inputs, quote: &mut Quote, at: usize, by: &Component, result: &RateResult) {
+    let group = quote.shipping[at].id.clone();
+    let live = |option: &&WitOption| option.expires_ms.is_none_or(|until| until > inputs.now_ms);
+    let of_group = || result.options.iter().filter(|option| option.group == group).filter(live);
+    let wanted = inputs.option_for(&group);
+    let chosen = of_group().find(|option| Some(option.id.as_str()) == wanted);
+    let mut kept = of_group().take(OPTIONS_MAX).collect::<Vec<_>>();
+    if let Some(option) = chosen {
+        if !kept.iter().any(|other| other.id == option.id) {
+            kept.pop();
+            kept.push(option);
+        }
+        let entry =
+            TraceEntry::new(Stage::Shipping, &by.name, What::Chosen).of(&format!("{group}/{}", option.id));
+        quote.note(entry.amount(option.price).because(reasons(&option.reasons)));
+    } else if let Some(wanted) = wanted {
+        let text = format!("The shipping option {wanted} is not offered for these goods.");
+        let severity = Severity::NeedsBuyerInput;
+        let message = Message::new(HOST, MessageKind::Warning, severity, "shipping-option-unknown", &text);
+        quote.say(Stage::Shipping, message.about("$.shipping_option"));
+    }
+    quote.shipping[at].options = kept.into_iter().map(take).collect();
+    quote.shipping[at].selected = chosen.map(|option| option.id.clone());
+}
+
+fn take(option: &WitOption) -> ShippingOption {
+    ShippingOption {
+        id: option.id.clone(),
+        carrier: cut(&option.carrier),
+        service: cut(&option.service),
+        title: cut(&option.title),
+        price: option.price,
+        discount: 0,
+        tax_class: cut(&option.tax_class),
+        earliest_ms: option.earliest_ms,
+        latest_ms: option.latest_ms,
+        expires_ms: option.expires_ms,
+        constraints: option.constraints.iter().take(8).map(|name| cut(name)).collect(),
+        pickup: option.pickup.as_ref().map(|point| PickupPoint {
+            id: cut(&point.id),
+            name: cut(&point.name),
+            address: Address {
+                name: cut(&point.address.name),
+                company: cut(&point.address.company),
+                street: point.address.street.iter().take(4).map(|line| cut(line)).collect(),
+                city: cut(&point.address.city),
+                region: cut(&point.address.region),
+                postal_code: cut(&point.address.postal_code),
+                country: cut(&point.address.country),
+                phone: cut(&point.address.phone),
+            },
+        }),
+    }
+}

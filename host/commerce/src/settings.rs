@@ -1,0 +1,236 @@
+//! A merchant's settings: named policies and limits, as data.
+//!
+//! Every field has a default that suits the demo shop; an unknown field is an error, so that a
+//! misspelt policy never falls back in silence. The policies that shape amounts are copied into each
+//! quote ([`crate::quote::Policies`]) and so into the receipt.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use till_model::money::{Allocation, Currency, Rounding, TaxRounding};
+
+/// Settings of one merchant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Currency of carts.
+    pub currency: Currency,
+    /// BCP 47; components answer texts in it where they can.
+    pub locale: String,
+    /// Sales channel told to components.
+    pub channel: String,
+    /// How exact products become minor units.
+    pub rounding: Rounding,
+    /// How an amount is split over lines.
+    pub allocation: Allocation,
+    /// Where tax is rounded.
+    pub tax_rounding: TaxRounding,
+    /// Shipping is taxed.
+    pub tax_on_shipping: bool,
+    /// Catalog and shipping prices include tax.
+    pub prices_include_tax: bool,
+    /// Loyalty points.
+    pub points: PointsSettings,
+    /// Benefits of loyalty tiers.
+    pub tier_benefits: TierSettings,
+    /// Whether money is reserved and taken, or taken at once.
+    pub capture: CaptureMode,
+    /// How long units are promised from submit, in seconds.
+    pub hold_ttl_s: u32,
+    /// Longest time holds are extended while a payment's outcome is unknown, in seconds.
+    pub hold_extended_max_s: u32,
+    /// How long an editable checkout session lives after the last change, in seconds.
+    pub session_ttl_s: u32,
+    /// What becomes of money that arrives after the holds ended.
+    pub late_success: LateSuccess,
+    /// Leads order numbers: `ORD` gives `ORD-2024-001234`.
+    pub order_number_prefix: String,
+    /// Sizes that a cart may have.
+    pub limits: CartLimits,
+}
+
+/// Loyalty points: what they are worth, and what is earned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PointsSettings {
+    /// Points can be used and are earned.
+    pub enabled: bool,
+    /// Worth of one point in minor units: 1 makes 500 points 5.00 USD.
+    pub minor_per_point: u32,
+    /// Points earned for each whole major unit of the total: 1 makes 471.17 USD 471 points.
+    pub earned_per_major: u32,
+    /// Points lower the amount that is taxed, like any discount.
+    pub reduce_tax: bool,
+}
+
+/// Benefits of loyalty tiers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TierSettings {
+    /// Tell shoppers what their tier gives.
+    pub shown: bool,
+    /// Take it off.
+    pub applied: bool,
+    /// Benefits by tier: `gold`.
+    pub tiers: BTreeMap<String, TierBenefit>,
+}
+
+/// What a tier gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TierBenefit {
+    /// Shipping costs nothing.
+    pub free_shipping: bool,
+    /// Share off the goods, in parts per million (at most 1,000,000).
+    pub discount_ppm: u32,
+}
+
+/// How money is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CaptureMode {
+    /// Authorize, then capture.
+    #[default]
+    Separate,
+    /// One call takes the money.
+    OneStep,
+}
+
+/// What becomes of a payment that succeeds after its holds ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LateSuccess {
+    /// Take the holds again and finish; give the money back where that fails.
+    #[default]
+    FinishIfHeld,
+    /// Always give the money back.
+    GiveBack,
+}
+
+/// Sizes that a cart may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CartLimits {
+    /// Lines of a cart.
+    pub lines_max: u32,
+    /// Units of a line.
+    pub quantity_max: u32,
+    /// Codes of a cart.
+    pub codes_max: u32,
+    /// Characters of the notes.
+    pub notes_chars_max: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            currency: Currency::from_code("USD").expect("USD is in the table of currencies"),
+            locale: "en-US".to_owned(),
+            channel: "web".to_owned(),
+            rounding: Rounding::default(),
+            allocation: Allocation::default(),
+            tax_rounding: TaxRounding::default(),
+            tax_on_shipping: false,
+            prices_include_tax: false,
+            points: PointsSettings::default(),
+            tier_benefits: TierSettings::default(),
+            capture: CaptureMode::default(),
+            hold_ttl_s: 15 * 60,
+            hold_extended_max_s: 24 * 60 * 60,
+            session_ttl_s: 24 * 60 * 60,
+            late_success: LateSuccess::default(),
+            order_number_prefix: "ORD".to_owned(),
+            limits: CartLimits::default(),
+        }
+    }
+}
+
+impl Default for PointsSettings {
+    fn default() -> PointsSettings {
+        PointsSettings { enabled: true, minor_per_point: 1, earned_per_major: 1, reduce_tax: true }
+    }
+}
+
+/// 500 lines are a large business order and still one quick step; 9,999 units and 50 codes are more
+/// than any shopper types; 2,000 characters are a page of notes.
+impl Default for CartLimits {
+    fn default() -> CartLimits {
+        CartLimits { lines_max: 500, quantity_max: 9_999, codes_max: 50, notes_chars_max: 2_000 }
+    }
+}
+
+/// Why settings are refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("accept the setting `{field}`: {detail}")]
+pub struct SettingsError {
+    /// Path of the field.
+    pub field: &'static str,
+    /// What is expected.
+    pub detail: &'static str,
+}
+
+impl Settings {
+    /// Checks what the types do not.
+    ///
+    /// # Errors
+    /// The first field that is out of range.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        let rules = [
+            (!self.locale.is_empty() && self.locale.len() <= 35, "locale", "a BCP 47 tag such as `en-US`"),
+            (!self.channel.is_empty() && self.channel.len() <= 64, "channel", "1 to 64 bytes"),
+            (
+                (1..=16).contains(&self.order_number_prefix.len())
+                    && self.order_number_prefix.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+                "order_number_prefix",
+                "1 to 16 letters and digits",
+            ),
+            ((60..=86_400).contains(&self.hold_ttl_s), "hold_ttl_s", "60 to 86400 seconds"),
+            (self.hold_extended_max_s >= self.hold_ttl_s, "hold_extended_max_s", "at least hold_ttl_s"),
+            (self.session_ttl_s >= 60, "session_ttl_s", "at least 60 seconds"),
+            (
+                !self.points.enabled || self.points.minor_per_point > 0,
+                "points.minor_per_point",
+                "at least 1 while points are enabled",
+            ),
+            (
+                self.tier_benefits.tiers.values().all(|tier| tier.discount_ppm <= 1_000_000),
+                "tier_benefits.tiers",
+                "discount_ppm of at most 1000000",
+            ),
+            ((1..=10_000).contains(&self.limits.lines_max), "limits.lines_max", "1 to 10000"),
+            (self.limits.quantity_max > 0, "limits.quantity_max", "at least 1"),
+        ];
+        match rules.into_iter().find(|(holds, ..)| !holds) {
+            Some((_, field, detail)) => Err(SettingsError { field, detail }),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_given_is_the_demo_shop() {
+        let settings: Settings = serde_json::from_str("{}").unwrap();
+        assert_eq!(settings, Settings::default());
+        assert_eq!(settings.hold_ttl_s, 900);
+        settings.check().unwrap();
+        let back: Settings = serde_json::from_str(&serde_json::to_string(&settings).unwrap()).unwrap();
+        assert_eq!(back, settings);
+    }
+
+    #[test]
+    fn policies_have_names_and_misspelt_ones_are_refused() {
+        let text = r#"{"currency": "JPY", "rounding": "half_even", "allocation": "leading_units",
+            "tax_rounding": "sum_per_rate", "capture": "one-step", "points": {"enabled": false}}"#;
+        let settings: Settings = serde_json::from_str(text).unwrap();
+        assert_eq!(settings.capture, CaptureMode::OneStep);
+        for wrong in [r#"{"roundng": "half_up"}"#, r#"{"rounding": "up"}"#, r#"{"points": {"worth": 1}}"#] {
+            assert!(serde_json::from_str::<Settings>(wrong).is_err(), "{wrong}");
+        }
+        let long = Settings { order_number_prefix: "O-R-D".to_owned(), ..Settings::default() };
+        assert_eq!(long.check().unwrap_err().field, "order_number_prefix");
+    }
+}
