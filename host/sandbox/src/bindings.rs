@@ -27,6 +27,18 @@ mod generated {
     });
 }
 
+/// What the guests may call: one module for each interface the host gives them.
+pub(crate) mod imports {
+    pub(crate) use super::generated::till::checkout::{log, signing, tables};
+}
+
+/// What the host calls: one module for each interface a guest gives it, with its typed functions.
+pub(crate) mod exports {
+    pub(crate) use super::generated::exports::till::checkout::{
+        payment_gateway_api, pricing_rules, promotion_rules, shipping_rates, tax_rules,
+    };
+}
+
 /// Words that all worlds share: cart, address, money, messages, errors.
 pub mod types {
     pub use super::generated::till::checkout::types::{

@@ -1,6 +1,46 @@
 //! Guests at run time: the only room that knows wasmtime.
+//!
+//! Owns: loading a component and checking what it imports and exports; a fresh instance for each call,
+//! with its limits; the interfaces a guest may call (log, tables, signing, WASI, HTTP through the host);
+//! the report of what a guest did.
+//!
+//! Must not know: workflows, databases, the shop's rules. A merchant is only a name by which calls are
+//! queued fairly, and a number that a guest returns is not judged here.
+//!
+//! Read first: [`Sandbox`], [`Call`], [`Failure`].
+//!
+//! ```no_run
+//! # async fn demo(request: till_sandbox::wit::pricing::PriceRequest, ctx: till_sandbox::wit::types::CallContext)
+//! # -> Result<(), Box<dyn std::error::Error>> {
+//! use till_sandbox::{Binding, Call, Limits, Sandbox, SandboxConfig, Slot};
+//! let sandbox = Sandbox::new(SandboxConfig::default())?;
+//! let component = sandbox.load(Slot::Pricing, &std::fs::read("price-list.wasm")?)?;
+//! let call = Call { component, ctx, binding: Binding::empty(), limits: Limits::default() };
+//! let answer = sandbox.price(call, request).await?;
+//! # Ok(()) }
+//! ```
 
+mod binding;
 mod bindings;
+mod call;
+mod component;
+mod engine;
+mod error;
+mod host;
+mod limits;
+mod queue;
+mod report;
+mod slot;
+mod state;
+
+pub use binding::{Binding, Origin, OriginError, Secret};
+pub use call::{Answer, Call};
+pub use component::{Component, Digest};
+pub use engine::{Sandbox, SandboxConfig};
+pub use error::{Error, Failure, FailureKind, LoadError, Offender};
+pub use limits::Limits;
+pub use report::{Exchange, LogLine, Report};
+pub use slot::{Slot, UnknownSlot};
 
 /// The records of the contract, as plain data for the rest of the house.
 pub mod wit {

@@ -1,0 +1,112 @@
+//! Typed calls of the gateway world, in the caller's runtime.
+
+use super::{Answer, Call, check_slot};
+use crate::component::Exports;
+use crate::wit::gateway::{
+    Capabilities, CaptureRequest, FindRequest, FindResult, PaymentRequest, PaymentResult, PrepareResult,
+    ProceedRequest, RefundRequest, VoidRequest, WebhookRequest, WebhookResult,
+};
+use crate::{Failure, Sandbox, Slot};
+
+/// A call of one function, with the network or without.
+macro_rules! gateway_call {
+    ($sandbox:ident, $call:ident, $request:ident, $function:ident, network: $network:literal) => {{
+        check_slot(&$call, Slot::PaymentGateway)?;
+        $sandbox
+            .on_runtime($call, $request, $network, async |store, guest, ctx, request| {
+                let Exports::Gateway(indices) = &guest.exports else {
+                    unreachable!("the exports are those of the slot, which was checked");
+                };
+                let instance = guest.pre.instantiate_async(&mut *store).await?;
+                indices.load(&mut *store, &instance)?.$function(store, ctx, request).await
+            })
+            .await
+    }};
+}
+
+impl Sandbox {
+    /// What the gateway can do with this configuration. No network.
+    pub async fn capabilities(&self, call: Call) -> Result<Answer<Capabilities>, Failure> {
+        check_slot(&call, Slot::PaymentGateway)?;
+        self.on_runtime(call, (), false, async |store, guest, ctx, _request| {
+            let Exports::Gateway(indices) = &guest.exports else {
+                unreachable!("the exports are those of the slot, which was checked");
+            };
+            let instance = guest.pre.instantiate_async(&mut *store).await?;
+            indices.load(&mut *store, &instance)?.call_get_capabilities(store, ctx).await
+        })
+        .await
+    }
+
+    /// Creates the provider's object before money moves.
+    pub async fn prepare(
+        &self,
+        call: Call,
+        request: PaymentRequest,
+    ) -> Result<Answer<PrepareResult>, Failure> {
+        gateway_call!(self, call, request, call_prepare, network: true)
+    }
+
+    /// Reserves the money, or takes it.
+    pub async fn authorize(
+        &self,
+        call: Call,
+        request: PaymentRequest,
+    ) -> Result<Answer<PaymentResult>, Failure> {
+        gateway_call!(self, call, request, call_authorize, network: true)
+    }
+
+    /// Goes on after the shopper came back.
+    pub async fn proceed(
+        &self,
+        call: Call,
+        request: ProceedRequest,
+    ) -> Result<Answer<PaymentResult>, Failure> {
+        gateway_call!(self, call, request, call_proceed, network: true)
+    }
+
+    /// Takes reserved money.
+    pub async fn capture(
+        &self,
+        call: Call,
+        request: CaptureRequest,
+    ) -> Result<Answer<PaymentResult>, Failure> {
+        gateway_call!(self, call, request, call_capture, network: true)
+    }
+
+    /// Drops a reservation.
+    pub async fn void(&self, call: Call, request: VoidRequest) -> Result<Answer<PaymentResult>, Failure> {
+        gateway_call!(self, call, request, call_void, network: true)
+    }
+
+    /// Gives money back.
+    pub async fn refund(&self, call: Call, request: RefundRequest) -> Result<Answer<PaymentResult>, Failure> {
+        gateway_call!(self, call, request, call_refund, network: true)
+    }
+
+    /// Asks what became of an attempt.
+    pub async fn find(&self, call: Call, request: FindRequest) -> Result<Answer<FindResult>, Failure> {
+        gateway_call!(self, call, request, call_find, network: true)
+    }
+
+    /// Checks and reads a webhook. No network.
+    pub async fn verify_event(
+        &self,
+        call: Call,
+        request: WebhookRequest,
+    ) -> Result<Answer<WebhookResult>, Failure> {
+        gateway_call!(self, call, request, call_verify_event, network: false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Compiles only while a gateway call can be spawned on a runtime with many threads.
+    #[test]
+    fn a_call_can_move_between_threads() {
+        fn sendable<T: Send>(_: impl FnOnce(&'static Sandbox, Call, PaymentRequest) -> T) {}
+        sendable(|sandbox, call, request| sandbox.authorize(call, request));
+    }
+}

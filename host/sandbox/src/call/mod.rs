@@ -1,0 +1,257 @@
+//! One call of a guest: a fresh instance, its limits, and what came of it.
+
+mod gateway;
+mod pure;
+
+use crate::component::Component;
+use crate::engine::TICK;
+use crate::limits::{Limits, STACK_BYTES_MAX};
+use crate::report::{Report, prefix};
+use crate::state::State;
+use crate::wit::types::{CallContext, ComponentError};
+use crate::{Binding, Failure, FailureKind, Slot};
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wasmtime::{Engine, Store, Trap, WasmBacktrace};
+
+/// A gateway gets this much longer than its network time, for its own work between two waits.
+const GATEWAY_EXTRA_MS: u64 = 2_000;
+/// Of the guest's last words so much goes into the message of a failure; the report has more.
+const WORDS_BYTES_MAX: usize = 1_000;
+
+/// Whom to call, for whom, with what.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The component.
+    pub component: Arc<Component>,
+    /// Comes first in every function of the contract.
+    pub ctx: CallContext,
+    /// What the component may see and reach.
+    pub binding: Arc<Binding>,
+    /// What it may use.
+    pub limits: Limits,
+}
+
+/// The guest answered, if only with an error of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer<T> {
+    /// What it said.
+    pub value: Result<T, ComponentError>,
+    /// What it used and did.
+    pub report: Report,
+}
+
+/// What a guest's function gives, or the trap.
+pub(crate) type GuestResult<T> = wasmtime::Result<Result<T, ComponentError>>;
+
+pub(crate) fn check_input(call: &Call, request: &impl Serialize) -> Result<(), Failure> {
+    let limit = call.limits.input_bytes;
+    let size = size_of(&call.ctx, limit) + size_of(request, limit);
+    if size > limit {
+        return Err(Failure::before(FailureKind::InputTooLarge { limit, size }));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_slot(call: &Call, called: Slot) -> Result<(), Failure> {
+    let component = call.component.slot;
+    if component == called {
+        return Ok(());
+    }
+    Err(Failure::before(FailureKind::WrongSlot { called, component }))
+}
+
+/// Size as JSON. Counted, not kept.
+fn size_of(value: &impl Serialize, limit: u64) -> u64 {
+    struct Counter(u64);
+    impl std::io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len() as u64;
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut counter = Counter(0);
+    match serde_json::to_writer(&mut counter, value) {
+        Ok(()) => counter.0,
+        Err(_) => limit + 1, // Records of the contract always have a JSON form; what has none goes nowhere.
+    }
+}
+
+/// One instance's life: the store with its limits, from start to report.
+pub(crate) struct Run {
+    store: Store<State>,
+    limits: Limits,
+    started: Instant,
+}
+
+impl Run {
+    pub(crate) fn new(engine: &Engine, state: State, limits: Limits, slot: Slot) -> Result<Run, Failure> {
+        let mut store = Store::new(engine, state);
+        store.limiter(|state: &mut State| &mut state.limiter);
+        store.set_hostcall_fuel(usize::try_from(limits.output_bytes).unwrap_or(usize::MAX));
+        store
+            .set_fuel(limits.fuel)
+            .map_err(|error| Failure::before(FailureKind::Host { message: format!("{error:#}") }))?;
+        if slot.is_pure() {
+            store.set_epoch_deadline(limits.backstop_ms() / TICK.as_millis() as u64 + 1);
+            store.epoch_deadline_trap();
+        } else {
+            // A tick makes way for others and never ends the call: waiting for the network moves the
+            // epoch too. Fuel limits the guest's own work.
+            store.set_epoch_deadline(1);
+            store.epoch_deadline_async_yield_and_update(1);
+        }
+        Ok(Run { store, limits, started: Instant::now() })
+    }
+
+    /// Runs a pure guest to its end on this thread.
+    pub(crate) fn now<T>(
+        &mut self,
+        work: impl FnOnce(&mut Store<State>) -> wasmtime::Result<T>,
+    ) -> Stopped<T> {
+        Ok(work(&mut self.store))
+    }
+
+    /// Runs a gateway guest, at most for its network time and a little.
+    pub(crate) async fn in_time<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Store<State>) -> wasmtime::Result<T>,
+    ) -> Stopped<T> {
+        let limit_ms = self.limits.network_ms + GATEWAY_EXTRA_MS;
+        tokio::time::timeout(Duration::from_millis(limit_ms), work(&mut self.store))
+            .await
+            .map_err(|_| FailureKind::TooSlow { limit_ms })
+    }
+
+    pub(crate) fn finish<T>(self, result: Stopped<T>) -> Result<(T, Report), Failure> {
+        let mut report = self.store.data().report();
+        report.elapsed_us = self.started.elapsed().as_micros() as u64;
+        report.fuel_used = self.limits.fuel - self.store.get_fuel().unwrap_or(0);
+        let (kind, at) = match result {
+            Ok(Ok(value)) => return Ok((value, report)),
+            Ok(Err(error)) => (self.kind(&error, &report), innermost(&error)),
+            Err(kind) => (kind, None),
+        };
+        Err(Failure { kind, at, report: Box::new(report) })
+    }
+
+    fn kind(&self, error: &wasmtime::Error, report: &Report) -> FailureKind {
+        // The limiter's own words first: what it refused may end in any trap.
+        if let Some(refused) = self.store.data().limiter.refused {
+            return FailureKind::OutOfMemory { limit: refused.limit, wanted: refused.wanted };
+        }
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::OutOfFuel) => {
+                return FailureKind::OutOfFuel { limit: self.limits.fuel, used: report.fuel_used };
+            }
+            Some(Trap::Interrupt) => return FailureKind::TooSlow { limit_ms: self.limits.backstop_ms() },
+            Some(Trap::StackOverflow) => {
+                return FailureKind::StackTooDeep { limit: STACK_BYTES_MAX as u64 };
+            }
+            _ => {}
+        }
+        let root = error.root_cause().to_string();
+        // wasmtime keeps the type of this error to itself.
+        if root.contains("fuel allocated for hostcalls") {
+            return FailureKind::OutputTooLarge { limit: self.limits.output_bytes };
+        }
+        if root.contains("maximum concurrent") {
+            return FailureKind::Busy { what: root };
+        }
+        let message = match last_words(&report.output) {
+            Some(words) => format!("{words} ({root})"),
+            None => root,
+        };
+        FailureKind::Trapped { message }
+    }
+}
+
+/// The result of a guest, or what stopped it from outside.
+type Stopped<T> = Result<wasmtime::Result<T>, FailureKind>;
+
+/// What a guest wrote last before it died: the panic, without the advice that follows it.
+fn last_words(output: &str) -> Option<String> {
+    let start =
+        output.rfind("panicked at ").unwrap_or_else(|| output.len() - output.len().min(WORDS_BYTES_MAX));
+    let start = output.ceil_char_boundary(start);
+    let words = output[start..].split("\nnote: run with").next().unwrap_or_default().trim();
+    (!words.is_empty()).then(|| prefix(words, WORDS_BYTES_MAX).to_owned())
+}
+
+/// The innermost function of the guest that is its own and not its language's.
+fn innermost(error: &wasmtime::Error) -> Option<String> {
+    const MACHINERY: [&str; 14] = [
+        "std::",
+        "core::",
+        "alloc::",
+        "__rust",
+        "rust_",
+        "_rust",
+        "<core::",
+        "<alloc::",
+        "<std::",
+        "abort",
+        "__rustc",
+        "_R",
+        "dlmalloc",
+        "cabi_realloc",
+    ];
+    let frames = error.downcast_ref::<WasmBacktrace>()?.frames();
+    frames
+        .iter()
+        .filter_map(|frame| frame.func_name())
+        .map(|name| format!("{:#}", Demangled(name)))
+        .find(|name| !MACHINERY.iter().any(|part| name.starts_with(part)))
+}
+
+/// A Rust symbol without its mangling, as far as is needed to read it.
+struct Demangled<'a>(&'a str);
+
+impl std::fmt::Display for Demangled<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // `_ZN4core9panicking5panic17h0123456789abcdefE`: lengths and names.
+        let Some(mut rest) = self.0.strip_prefix("_ZN") else { return f.write_str(self.0) };
+        let mut names = Vec::new();
+        while let Some(digits) = rest.find(|c: char| !c.is_ascii_digit()).filter(|digits| *digits > 0) {
+            let Some(name) =
+                rest[..digits].parse().ok().and_then(|length: usize| rest.get(digits..digits + length))
+            else {
+                return f.write_str(self.0);
+            };
+            names.push(name);
+            rest = &rest[digits + name.len()..];
+        }
+        if names.last().is_some_and(|hash| hash.len() == 17 && hash.starts_with('h')) {
+            names.pop();
+        }
+        f.write_str(&names.join("::"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_speaks_for_the_guest() {
+        let output = "noise\nthread '<unnamed>' panicked at src/lib.rs:5:9:\ntier table is empty\nnote: run with `RUST_BACKTRACE=1`";
+        assert_eq!(last_words(output).unwrap(), "panicked at src/lib.rs:5:9:\ntier table is empty");
+        assert_eq!(last_words("Exception: no").unwrap(), "Exception: no");
+        assert_eq!(last_words(" \n"), None);
+    }
+
+    #[test]
+    fn symbols_are_read() {
+        let read = |symbol| Demangled(symbol).to_string();
+        assert_eq!(read("_ZN4core9panicking5panic17h0123456789abcdefE"), "core::panicking::panic");
+        assert_eq!(
+            read("till:checkout/pricing-rules@0.1.0#price"),
+            "till:checkout/pricing-rules@0.1.0#price"
+        );
+        assert_eq!(read("_ZN99x"), "_ZN99x");
+    }
+}

@@ -1,0 +1,314 @@
+//! The engine: its settings, the clock that interrupts guests, the components loaded, the threads.
+
+use crate::call::{self, Answer, Call};
+use crate::component::{self, Exports, Guest};
+use crate::host::http::{Clients, Network};
+use crate::host::{gateway_linker, pure_linker};
+use crate::limits::{Limits, MEMORY_BYTES_MAX, STACK_BYTES_MAX};
+use crate::queue::Pool;
+use crate::state::State;
+use crate::wit::types::{CallContext, ComponentInfo};
+use crate::{Binding, Component, Digest, Error, Failure, FailureKind, LoadError, Slot};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use wasmtime::component::Linker;
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
+
+/// How often guests look at the clock. Fuel decides in nearly all cases, so this need not be fine.
+pub(crate) const TICK: Duration = Duration::from_millis(10);
+/// Memory of an instance that stays with its slot. A Rust guest has 1.1 MiB; without this every call
+/// gives its pages back and two threads are slower than one.
+const KEEP_RESIDENT_BYTES: usize = 2 << 20;
+/// Core instances in one component. A Python guest has 38.
+const CORE_INSTANCES_MAX: u32 = 60;
+/// Linear memories in one component. All guests seen have one or two.
+const MEMORIES_MAX: u32 = 4;
+/// Function tables in one component. A Python guest has one for each of its modules.
+const TABLES_MAX: u32 = 60;
+/// Slots beside those of the pure threads and the gateways: for loading.
+const SPARE_SLOTS: u32 = 4;
+
+/// How the sandbox is set up.
+#[derive(Clone, Debug)]
+pub struct SandboxConfig {
+    /// Threads for pure calls.
+    pub pure_threads: usize,
+    /// Gateway calls that run at one time. Each keeps an instance while it waits for the network.
+    pub gateway_calls_max: usize,
+}
+
+impl Default for SandboxConfig {
+    fn default() -> Self {
+        SandboxConfig {
+            pure_threads: thread::available_parallelism().map_or(1, |cores| cores.get()),
+            gateway_calls_max: 128,
+        }
+    }
+}
+
+/// Loads components and calls them. One for a host.
+pub struct Sandbox {
+    engine: Engine,
+    pure: Linker<State>,
+    gateway: Linker<State>,
+    loaded: Mutex<HashMap<(Digest, Slot), Arc<Component>>>,
+    pool: Pool,
+    clients: Arc<Clients>,
+    gateways: Semaphore,
+    ticker: Ticker,
+}
+
+impl Sandbox {
+    /// Sets up the engine and starts its threads.
+    pub fn new(config: SandboxConfig) -> Result<Arc<Sandbox>, Error> {
+        let engine = Engine::new(&settings(&config)).map_err(Error::Engine)?;
+        Ok(Arc::new(Sandbox {
+            pure: pure_linker(&engine).map_err(Error::Engine)?,
+            gateway: gateway_linker(&engine).map_err(Error::Engine)?,
+            loaded: Mutex::default(),
+            pool: Pool::new(config.pure_threads)?,
+            clients: Arc::new(Clients::new()?),
+            gateways: Semaphore::new(config.gateway_calls_max),
+            ticker: Ticker::start(&engine)?,
+            engine,
+        }))
+    }
+
+    /// Checks a component and gets it ready. The same bytes for the same slot are taken from memory.
+    ///
+    /// This compiles and takes up to seconds: call it where blocking is allowed.
+    pub fn load(&self, slot: Slot, bytes: &[u8]) -> Result<Arc<Component>, LoadError> {
+        let digest = Digest::of(bytes);
+        let key = (digest, slot);
+        if let Some(component) = self.loaded().get(&key) {
+            return Ok(component.clone());
+        }
+        let linker = if slot.is_pure() { &self.pure } else { &self.gateway };
+        let (guest, contract_version) = component::check(&self.engine, linker, slot, bytes)?;
+        let info = self.describe(slot, guest.clone())?;
+        serde_json::from_str::<serde_json::Value>(&info.config_schema)
+            .map_err(|error| LoadError::Info(format!("its config schema is not JSON: {error}")))?;
+        let component =
+            Arc::new(Component { digest, slot, info, contract_version, size: bytes.len(), guest });
+        Ok(self.loaded().entry(key).or_insert(component).clone())
+    }
+
+    /// Forgets a component. Calls that run go on; bytes are loaded anew when they come again.
+    pub fn unload(&self, slot: Slot, digest: Digest) {
+        self.loaded().remove(&(digest, slot));
+    }
+
+    fn loaded(&self) -> std::sync::MutexGuard<'_, HashMap<(Digest, Slot), Arc<Component>>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks a guest what it is: on a thread of its own, because the caller may be inside a runtime.
+    fn describe(&self, slot: Slot, guest: Guest) -> Result<ComponentInfo, LoadError> {
+        let answer = thread::scope(|scope| {
+            let work = || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                let _entered = runtime.enter();
+                Ok(self.describe_here(slot, &guest, &runtime))
+            };
+            thread::Builder::new()
+                .name("till-describe".to_owned())
+                .spawn_scoped(scope, work)?
+                .join()
+                .unwrap_or_else(|_| Err(std::io::Error::other("the thread that asks the component panicked")))
+        });
+        answer.map_err(LoadError::Thread)?.map_err(|failure| LoadError::Describe(Box::new(failure)))
+    }
+
+    fn describe_here(
+        &self,
+        slot: Slot,
+        guest: &Guest,
+        runtime: &tokio::runtime::Runtime,
+    ) -> Result<ComponentInfo, Failure> {
+        let limits = Limits::default();
+        let ctx = nobody();
+        let state = State::new(slot, &ctx, Binding::empty(), &limits, Network::None);
+        let mut run = call::Run::new(&self.engine, state, limits, slot)?;
+        let result = match &guest.exports {
+            Exports::Gateway(indices) => runtime.block_on(run.in_time(async |store| {
+                let instance = guest.pre.instantiate_async(&mut *store).await?;
+                indices.load(&mut *store, &instance)?.call_describe(store).await
+            })),
+            pure => run.now(|store| {
+                let instance = guest.pre.instantiate(&mut *store)?;
+                match pure {
+                    Exports::Pricing(indices) => indices.load(&mut *store, &instance)?.call_describe(store),
+                    Exports::Promotion(indices) => indices.load(&mut *store, &instance)?.call_describe(store),
+                    Exports::Tax(indices) => indices.load(&mut *store, &instance)?.call_describe(store),
+                    Exports::Shipping(indices) => indices.load(&mut *store, &instance)?.call_describe(store),
+                    Exports::Gateway(_) => unreachable!("gateways are asked in the other branch"),
+                }
+            }),
+        };
+        run.finish(result).map(|(info, _)| info)
+    }
+
+    /// Runs a call of a pure world on the pool.
+    pub(crate) async fn on_pool<Q, T>(
+        &self,
+        call: Call,
+        request: Q,
+        work: impl FnOnce(&mut wasmtime::Store<State>, &Guest, &CallContext, &Q) -> call::GuestResult<T>
+        + Send
+        + 'static,
+    ) -> Result<Answer<T>, Failure>
+    where
+        Q: serde::Serialize + Send + 'static,
+        T: Send + 'static,
+    {
+        call::check_input(&call, &request)?;
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let engine = self.engine.clone();
+        let merchant = call.ctx.merchant.clone();
+        let job = move || {
+            if tell.is_closed() {
+                return; // Nobody waits any more.
+            }
+            let slot = call.component.slot;
+            let state = State::new(slot, &call.ctx, call.binding, &call.limits, Network::None);
+            let answer = call::Run::new(&engine, state, call.limits, slot).and_then(|mut run| {
+                let result = run.now(|store| work(store, &call.component.guest, &call.ctx, &request));
+                run.finish(result)
+            });
+            let _ = tell.send(answer.map(|(value, report)| Answer { value, report }));
+        };
+        self.pool.submit(&merchant, Box::new(job)).map_err(|full| {
+            let what = format!("{} calls of the merchant are waiting", full.waiting_max);
+            Failure::before(FailureKind::Busy { what })
+        })?;
+        told.await.unwrap_or_else(|_| {
+            Err(Failure::before(FailureKind::Host {
+                message: "the call was dropped by its thread".to_owned(),
+            }))
+        })
+    }
+
+    /// Runs a call of the gateway world here, in the caller's runtime.
+    pub(crate) async fn on_runtime<Q, T>(
+        &self,
+        call: Call,
+        request: Q,
+        network: bool,
+        work: impl AsyncFnOnce(&mut wasmtime::Store<State>, &Guest, &CallContext, &Q) -> call::GuestResult<T>,
+    ) -> Result<Answer<T>, Failure>
+    where
+        Q: serde::Serialize,
+    {
+        call::check_input(&call, &request)?;
+        let _permit =
+            self.gateways.acquire().await.map_err(|_| {
+                Failure::before(FailureKind::Busy { what: "the sandbox is closing".to_owned() })
+            })?;
+        let slot = call.component.slot;
+        let network = if network {
+            let deadline = tokio::time::Instant::now() + Duration::from_millis(call.limits.network_ms);
+            Network::Until { clients: self.clients.clone(), deadline }
+        } else {
+            Network::None
+        };
+        let state = State::new(slot, &call.ctx, call.binding, &call.limits, network);
+        let mut run = call::Run::new(&self.engine, state, call.limits, slot)?;
+        let result =
+            run.in_time(async |store| work(store, &call.component.guest, &call.ctx, &request).await).await;
+        let (value, report) = run.finish(result)?;
+        Ok(Answer { value, report })
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.ticker.stop();
+    }
+}
+
+/// The context of a call that belongs to no merchant.
+fn nobody() -> CallContext {
+    CallContext {
+        merchant: String::new(),
+        channel: String::new(),
+        locale: "en".to_owned(),
+        currency: "USD".to_owned(),
+        exponent: 2,
+        now_ms: 0,
+        instance: String::new(),
+        step: "describe".to_owned(),
+        entry: 1,
+        attempt: 1,
+        test_mode: true,
+        config: "{}".to_owned(),
+        attributes: Vec::new(),
+    }
+}
+
+fn settings(sandbox: &SandboxConfig) -> Config {
+    let slots = sandbox.pure_threads as u32 + sandbox.gateway_calls_max as u32 + SPARE_SLOTS;
+    let mut pooling = PoolingAllocationConfig::new();
+    pooling
+        .total_component_instances(slots)
+        .total_core_instances(slots.saturating_mul(CORE_INSTANCES_MAX))
+        .total_memories(slots.saturating_mul(2))
+        .total_tables(slots.saturating_mul(8))
+        .total_stacks(slots)
+        .max_core_instances_per_component(CORE_INSTANCES_MAX)
+        .max_memories_per_component(MEMORIES_MAX)
+        .max_tables_per_component(TABLES_MAX)
+        .max_memory_size(MEMORY_BYTES_MAX as usize)
+        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
+        .table_keep_resident(64 << 10)
+        .max_unused_warm_slots(slots);
+    let mut config = Config::new();
+    config
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pooling))
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        .max_wasm_stack(STACK_BYTES_MAX)
+        .cranelift_nan_canonicalization(true)
+        .wasm_relaxed_simd(false)
+        .wasm_memory64(false)
+        .wasm_multi_memory(false)
+        // Guests have one line of execution; asynchronous guests are refused when they are loaded.
+        .concurrency_support(false)
+        // Lines of the guest's source cost at load and leak the paths of whoever built it.
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable);
+    config
+}
+
+/// Moves the engine's epoch on.
+struct Ticker {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    fn start(engine: &Engine) -> Result<Ticker, Error> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let engine = engine.weak();
+        let tick = move || {
+            while !stopped.load(Ordering::Relaxed) {
+                thread::sleep(TICK);
+                let Some(engine) = engine.upgrade() else { return };
+                engine.increment_epoch();
+            }
+        };
+        let thread =
+            thread::Builder::new().name("till-epoch".to_owned()).spawn(tick).map_err(Error::Thread)?;
+        Ok(Ticker { stop, thread: Some(thread) })
+    }
+
+    fn stop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

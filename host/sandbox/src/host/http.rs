@@ -1,0 +1,586 @@
+//! HTTP of the gateways, sent by the host.
+//!
+//! Owns: which origins and addresses can be reached, the putting in of secrets, size and time limits,
+//! and the record of every exchange. Nothing is retried or redirected here: one request of the guest is
+//! at most one request on the wire, and the guest sees an answer only when all of it is there.
+
+use crate::binding::{Binding, Origin};
+use crate::report::{Exchange, prefix};
+use crate::{Error, Secret};
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Request, Response, Uri};
+use reqwest::Url;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+use wasmtime_wasi_http::{Error as HttpError, RequestOptions, WasiBody, WasiHttpHooks};
+
+/// A body in one direction. Payment providers send a few kB.
+const BODY_BYTES_MAX: usize = 1 << 20;
+/// Of each body this much is recorded.
+const RECORDED_BYTES_MAX: usize = 16 << 10;
+/// Requests in one call. A gateway needs one to three.
+const EXCHANGES_MAX: usize = 32;
+/// A provider that does not take the connection in this time will not answer in time either.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Less than the 60 s after which common servers drop an idle connection.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// The host's own clients: one that reaches public addresses only, one for bindings that may do more.
+pub(crate) struct Clients {
+    public: reqwest::Client,
+    any: reqwest::Client,
+}
+
+impl Clients {
+    pub(crate) fn new() -> Result<Clients, Error> {
+        // Err: somebody installed a provider before us, and theirs will do.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = |private| {
+            reqwest::Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .no_proxy()
+                .referer(false)
+                .http1_only()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+                .dns_resolver(Resolver { private })
+                .build()
+                .map_err(Error::Http)
+        };
+        Ok(Clients { public: client(false)?, any: client(true)? })
+    }
+}
+
+/// Looks names up and leaves out the addresses a guest must not reach. The connection is made to what
+/// is returned here, so a name cannot change its address between the check and the use.
+struct Resolver {
+    private: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` leads to a private address, which the binding does not allow")]
+struct PrivateAddress(String);
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let private = self.private;
+        Box::pin(async move {
+            let found: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let known = !found.is_empty();
+            let allowed: Vec<_> = found.into_iter().filter(|a| private || is_public(a.ip())).collect();
+            if allowed.is_empty() && known {
+                return Err(PrivateAddress(name.as_str().to_owned()).into());
+            }
+            Ok(Box::new(allowed.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// An address of the public Internet: not of this machine, its network, or a reserved range.
+fn is_public(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => is_public_v4(ip),
+        IpAddr::V6(ip) => is_public_v6(ip),
+    }
+}
+
+fn is_public_v4(ip: Ipv4Addr) -> bool {
+    let [a, b, c, _] = ip.octets();
+    !(ip.is_private()
+        || ip.is_loopback()
+        || ip.is_link_local()
+        || ip.is_documentation()
+        || a == 0 // this network
+        || a >= 224 // multicast, reserved, broadcast
+        || (a == 100 && (64..128).contains(&b)) // shared by carriers
+        || (a == 192 && b == 0 && c == 0) // protocol assignments
+        || (a == 192 && b == 88 && c == 99) // 6to4 relays
+        || (a == 198 && (18..20).contains(&b))) // benchmarks
+}
+
+fn is_public_v6(ip: Ipv6Addr) -> bool {
+    let s = ip.segments();
+    // Global unicast is 2000::/3; within it, what wraps an IPv4 address is judged by that address.
+    match s {
+        [0x2002, high, low, ..]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0, 0, 0, 0, 0, 0xffff, high, low] => {
+            let [a, b] = high.to_be_bytes();
+            let [c, d] = low.to_be_bytes();
+            is_public_v4(Ipv4Addr::new(a, b, c, d))
+        }
+        [0x2001, second, ..] => second >= 0x200 && second != 0xdb8,
+        [first, ..] => first & 0xe000 == 0x2000,
+    }
+}
+
+/// The network of one call.
+#[derive(Clone)]
+pub(crate) enum Network {
+    /// Every request is refused.
+    None,
+    /// Requests go to the binding's origins until the time is up.
+    Until { clients: Arc<Clients>, deadline: Instant },
+}
+
+/// Stands between the guest's `wasi:http` and the wire.
+pub(crate) struct Hooks {
+    network: Network,
+    binding: Arc<Binding>,
+    record: Record,
+}
+
+impl Hooks {
+    pub(crate) fn new(network: Network, binding: Arc<Binding>) -> Self {
+        Hooks { network, binding, record: Record::default() }
+    }
+
+    pub(crate) fn exchanges(&self) -> Vec<Exchange> {
+        self.record.lock().clone()
+    }
+}
+
+type Connection = Box<dyn Future<Output = Result<(), HttpError>> + Send>;
+
+impl WasiHttpHooks for Hooks {
+    fn default_scheme(&mut self) -> Option<hyper::http::uri::Scheme> {
+        None // A guest that does not say http or https is wrong about one of them.
+    }
+
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _read: Connection,
+    ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Connection), HttpError>> + Send> {
+        let sender = Sender {
+            network: self.network.clone(),
+            binding: self.binding.clone(),
+            record: self.record.clone(),
+        };
+        Box::new(async move {
+            let response = sender.send(request, options).await?;
+            Ok((response, Box::new(async { Ok(()) }) as Connection))
+        })
+    }
+}
+
+/// The exchanges of one call, shared with requests that are still running when the call is cut off.
+#[derive(Clone, Default)]
+struct Record(Arc<Mutex<Vec<Exchange>>>);
+
+impl Record {
+    fn lock(&self) -> MutexGuard<'_, Vec<Exchange>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, exchange: Exchange) -> Option<usize> {
+        let mut all = self.lock();
+        (all.len() < EXCHANGES_MAX).then(|| {
+            all.push(exchange);
+            all.len() - 1
+        })
+    }
+
+    fn update(&self, index: usize, change: impl FnOnce(&mut Exchange)) {
+        change(&mut self.lock()[index]);
+    }
+}
+
+/// Why a request has no complete answer.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    #[error("refused: {0}")]
+    Denied(String),
+    #[error("the binding has no secret `{0}`")]
+    NoSecret(String),
+    #[error("the request body has more than {BODY_BYTES_MAX} bytes")]
+    RequestTooLarge,
+    #[error("the guest did not finish the request body")]
+    RequestIncomplete,
+    #[error("no connection: {0}")]
+    NoConnection(String),
+    #[error("no complete answer in time")]
+    TooLate,
+    #[error("the answer has more than {BODY_BYTES_MAX} bytes")]
+    ResponseTooLarge,
+    #[error("the answer is not complete: {0}")]
+    ResponseIncomplete(String),
+}
+
+impl From<Lost> for HttpError {
+    fn from(lost: Lost) -> HttpError {
+        match lost {
+            Lost::Denied(_) => HttpError::HttpRequestDenied,
+            Lost::NoSecret(_) => HttpError::InternalError(Some(lost.to_string())),
+            Lost::RequestTooLarge => HttpError::HttpRequestBodySize(Some(BODY_BYTES_MAX as u64)),
+            Lost::RequestIncomplete => HttpError::HttpProtocolError,
+            Lost::NoConnection(_) => HttpError::ConnectionRefused,
+            Lost::TooLate => HttpError::HttpResponseTimeout,
+            Lost::ResponseTooLarge => HttpError::HttpResponseBodySize(Some(BODY_BYTES_MAX as u64)),
+            Lost::ResponseIncomplete(_) => HttpError::HttpResponseIncomplete,
+        }
+    }
+}
+
+struct Sender {
+    network: Network,
+    binding: Arc<Binding>,
+    record: Record,
+}
+
+impl Sender {
+    async fn send(
+        self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+    ) -> Result<Response<WasiBody>, HttpError> {
+        let started = Instant::now();
+        let begun = Exchange {
+            method: request.method().to_string(),
+            uri: request.uri().to_string(),
+            request_headers: self.recorded(request.headers()),
+            ..Exchange::default()
+        };
+        let Some(index) = self.record.begin(begun) else {
+            return Err(HttpError::HttpRequestDenied);
+        };
+        let result = self.exchange(index, request, options, started).await;
+        self.record.update(index, |exchange| {
+            exchange.elapsed_us = started.elapsed().as_micros() as u64;
+            if let Err(lost) = &result {
+                exchange.error = Some(lost.to_string());
+            }
+        });
+        Ok(result?.map(|body| Full::new(body).map_err(|never| match never {}).boxed_unsync()))
+    }
+
+    async fn exchange(
+        &self,
+        index: usize,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        started: Instant,
+    ) -> Result<Response<Bytes>, Lost> {
+        let (parts, body) = request.into_parts();
+        let url = self.allow(&parts.uri)?;
+        let Network::Until { clients, deadline } = &self.network else {
+            return Err(Lost::Denied("this call has no network".to_owned()));
+        };
+        let headers = self.headers(&parts.headers)?;
+        let asked = options.and_then(|o| o.first_byte_timeout).map(|wait| started + wait);
+        let until = asked.map_or(*deadline, |asked| asked.min(*deadline));
+        let client = if self.binding.allow_private_addresses { &clients.any } else { &clients.public };
+
+        let body = timeout_at(until, collect(body)).await.map_err(|_| Lost::TooLate)??;
+        self.record.update(index, |exchange| exchange.request_body = self.blanked(&body));
+
+        let close_ends_body = url.scheme() == "http";
+        let sending = client.request(parts.method, url).headers(headers).body(body);
+        // From here on it may be out, whatever happens; only a failure to connect takes this back.
+        self.record.update(index, |exchange| exchange.sent = true);
+        let answer = async {
+            let response = sending.send().await.map_err(|error| {
+                if error.is_connect() {
+                    self.record.update(index, |exchange| exchange.sent = false);
+                    return match private_address(&error) {
+                        Some(denied) => Lost::Denied(denied),
+                        None => Lost::NoConnection(chain(&error)),
+                    };
+                }
+                Lost::ResponseIncomplete(chain(&error))
+            })?;
+            self.receive(index, response, close_ends_body).await
+        };
+        timeout_at(until, answer).await.map_err(|_| Lost::TooLate)?
+    }
+
+    async fn receive(
+        &self,
+        index: usize,
+        mut response: reqwest::Response,
+        plain: bool,
+    ) -> Result<Response<Bytes>, Lost> {
+        let status = response.status();
+        let headers = response.headers().clone();
+        self.record.update(index, |exchange| {
+            exchange.status = Some(status.as_u16());
+            exchange.response_headers = self.recorded(&headers);
+        });
+        let mut body = BytesMut::new();
+        while let Some(chunk) =
+            response.chunk().await.map_err(|error| Lost::ResponseIncomplete(chain(&error)))?
+        {
+            if body.len() + chunk.len() > BODY_BYTES_MAX {
+                return Err(Lost::ResponseTooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let body = body.freeze();
+        // Without TLS nothing tells an end from a cut where only the closing of the connection ends it.
+        let framed = headers.contains_key(header::CONTENT_LENGTH)
+            || headers.contains_key(header::TRANSFER_ENCODING)
+            || matches!(status.as_u16(), 204 | 304);
+        let whole = framed || !plain;
+        self.record.update(index, |exchange| {
+            exchange.response_body = self.blanked(&body);
+            exchange.complete = whole;
+        });
+        if !whole {
+            return Err(Lost::ResponseIncomplete("it does not say how long it is".to_owned()));
+        }
+        let mut answer = Response::new(body);
+        *answer.status_mut() = status;
+        *answer.headers_mut() = headers;
+        // The guest gets the body in one piece.
+        answer.headers_mut().remove(header::TRANSFER_ENCODING);
+        answer.headers_mut().remove(header::CONNECTION);
+        Ok(answer)
+    }
+
+    /// The address, if the binding allows it. Judged in the form in which it is going to be used.
+    fn allow(&self, uri: &Uri) -> Result<Url, Lost> {
+        let denied = |why: String| Lost::Denied(why);
+        let url = Url::parse(&uri.to_string()).map_err(|error| denied(error.to_string()))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(denied("an address must not name a user".to_owned()));
+        }
+        let origin = Origin::of(&url).ok_or_else(|| denied("the address has no host".to_owned()))?;
+        if !self.binding.allowed_origins.contains(&origin) {
+            return Err(denied(format!("the binding does not allow {origin}")));
+        }
+        let literal = url.host_str().map(|host| host.trim_start_matches('[').trim_end_matches(']'));
+        let private = literal.and_then(|host| host.parse::<IpAddr>().ok()).is_some_and(|ip| !is_public(ip));
+        if private && !self.binding.allow_private_addresses {
+            return Err(denied(format!("{origin} is a private address, which the binding does not allow")));
+        }
+        Ok(url)
+    }
+
+    /// The guest's headers with its secrets put in.
+    fn headers(&self, guest: &HeaderMap) -> Result<HeaderMap, Lost> {
+        let mut headers = HeaderMap::with_capacity(guest.len());
+        for (name, value) in guest {
+            // Host and length are the client's to say.
+            if matches!(*name, header::HOST | header::CONTENT_LENGTH) {
+                continue;
+            }
+            let mut filled = fill(value.as_bytes(), &self.binding.secrets)?;
+            filled.set_sensitive(true);
+            headers.append(name.clone(), filled);
+        }
+        Ok(headers)
+    }
+
+    fn recorded(&self, headers: &HeaderMap) -> Vec<(String, String)> {
+        headers.iter().map(|(name, value)| (name.to_string(), self.recorded_value(name, value))).collect()
+    }
+
+    fn recorded_value(&self, name: &HeaderName, value: &HeaderValue) -> String {
+        let text = self.blanked(value.as_bytes());
+        let secretive =
+            [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE, header::SET_COOKIE]
+                .contains(name);
+        if secretive && !text.contains("{secret:") { "[blanked]".to_owned() } else { text }
+    }
+
+    /// The start of a text for the record, without secrets and card numbers.
+    fn blanked(&self, bytes: &[u8]) -> String {
+        // A little more than is kept, so that a secret across the cut is still seen whole.
+        let head = &bytes[..bytes.len().min(2 * RECORDED_BYTES_MAX)];
+        let mut text = String::from_utf8_lossy(head).into_owned();
+        for (name, secret) in &self.binding.secrets {
+            if let Ok(secret) = str::from_utf8(secret.expose())
+                && !secret.is_empty()
+            {
+                text = text.replace(secret, &format!("{{secret:{name}}}"));
+            }
+        }
+        prefix(&blank_cards(&text), RECORDED_BYTES_MAX).to_owned()
+    }
+}
+
+/// The whole body of a request, or why not.
+async fn collect(mut body: WasiBody) -> Result<Bytes, Lost> {
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Lost::RequestIncomplete)?.into_data() else {
+            continue; // Trailers: the client sends none.
+        };
+        if all.len() + data.len() > BODY_BYTES_MAX {
+            return Err(Lost::RequestTooLarge);
+        }
+        all.extend_from_slice(&data);
+    }
+    Ok(all.freeze())
+}
+
+/// Replaces each `{secret:NAME}` of a header value.
+fn fill(value: &[u8], secrets: &HashMap<String, Secret>) -> Result<HeaderValue, Lost> {
+    const OPEN: &[u8] = b"{secret:";
+    let mut filled = Vec::with_capacity(value.len());
+    let mut rest = value;
+    while let Some(start) = rest.windows(OPEN.len()).position(|window| window == OPEN) {
+        let name_start = start + OPEN.len();
+        let Some(length) = rest[name_start..].iter().position(|byte| *byte == b'}') else { break };
+        let name = String::from_utf8_lossy(&rest[name_start..name_start + length]);
+        let secret = secrets.get(name.as_ref()).ok_or_else(|| Lost::NoSecret(name.into_owned()))?;
+        filled.extend_from_slice(&rest[..start]);
+        filled.extend_from_slice(secret.expose());
+        rest = &rest[name_start + length + 1..];
+    }
+    filled.extend_from_slice(rest);
+    HeaderValue::from_bytes(&filled)
+        .map_err(|_| Lost::Denied("a header value has bytes that are not allowed".to_owned()))
+}
+
+/// Replaces runs of 13 to 19 digits that pass the check of card numbers.
+fn blank_cards(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
+        out.push_str(&rest[..start]);
+        rest = &rest[start..];
+        let end = rest.find(|c: char| !(c.is_ascii_digit() || matches!(c, ' ' | '-'))).unwrap_or(rest.len());
+        let run = rest[..end].trim_end_matches([' ', '-']);
+        let digits: Vec<u8> = run.bytes().filter(u8::is_ascii_digit).map(|digit| digit - b'0').collect();
+        if (13..=19).contains(&digits.len()) && passes_luhn(&digits) {
+            out.push_str("[card]");
+        } else {
+            out.push_str(run);
+        }
+        rest = &rest[run.len()..];
+    }
+    out.push_str(rest);
+    out
+}
+
+fn passes_luhn(digits: &[u8]) -> bool {
+    let sum: u32 = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .map(|(place, digit)| {
+            let digit = u32::from(*digit);
+            if place % 2 == 0 { digit } else { digit * 2 % 10 + digit / 5 }
+        })
+        .sum();
+    sum.is_multiple_of(10)
+}
+
+fn private_address(error: &reqwest::Error) -> Option<String> {
+    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(private) = error.downcast_ref::<PrivateAddress>() {
+            return Some(private.to_string());
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// An error with its causes, without the address: that is in the record already.
+fn chain(error: &reqwest::Error) -> String {
+    let mut text = String::new();
+    let mut next = error.source();
+    while let Some(error) = next {
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&error.to_string());
+        next = error.source();
+    }
+    if text.is_empty() { error.to_string() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_public_internet_is_public() {
+        for public in ["8.8.8.8", "100.63.0.1", "2606:4700::1111", "2002:808:808::1", "64:ff9b::808:808"] {
+            assert!(is_public(public.parse().unwrap()), "{public}");
+        }
+        for private in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "100.64.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "198.18.0.1",
+            "192.0.0.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "2001:db8::1",
+            "ff02::1",
+            "2001::1",
+        ] {
+            assert!(!is_public(private.parse().unwrap()), "{private}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_put_in_and_unknown_ones_are_named() {
+        let secrets = HashMap::from([("key".to_owned(), Secret::new("sk_1"))]);
+        let filled = |text: &str| fill(text.as_bytes(), &secrets);
+        assert_eq!(filled("Bearer {secret:key}!").unwrap(), "Bearer sk_1!");
+        assert_eq!(filled("{secret:key}{secret:key}").unwrap(), "sk_1sk_1");
+        assert_eq!(filled("{secret:key").unwrap(), "{secret:key");
+        assert!(matches!(filled("{secret:other}"), Err(Lost::NoSecret(name)) if name == "other"));
+    }
+
+    #[test]
+    fn a_secret_cannot_smuggle_a_header() {
+        let secrets = HashMap::from([("key".to_owned(), Secret::new("a\r\nb: c"))]);
+        assert!(matches!(fill(b"{secret:key}", &secrets), Err(Lost::Denied(_))));
+    }
+
+    #[test]
+    fn card_numbers_are_blanked_and_other_numbers_are_not() {
+        assert_eq!(blank_cards(r#"{"n":"4242 4242-42424242"}"#), r#"{"n":"[card]"}"#);
+        assert_eq!(blank_cards("4242424242424241, 1700000000, x"), "4242424242424241, 1700000000, x");
+    }
+
+    #[test]
+    fn the_allow_list_is_about_the_address_as_it_is_used() {
+        let binding = Binding {
+            allowed_origins: vec![
+                "https://api.example.com".parse().unwrap(),
+                "http://127.0.0.1:80".parse().unwrap(),
+            ],
+            ..Binding::default()
+        };
+        let sender = Sender { network: Network::None, binding: Arc::new(binding), record: Record::default() };
+        let allowed = |uri: &'static str| sender.allow(&Uri::from_static(uri)).is_ok();
+        assert!(allowed("https://API.example.com:443/v1/x?y"));
+        for refused in [
+            "http://api.example.com/",
+            "https://api.example.com:8443/",
+            "https://api.example.com.evil.org/",
+            "https://api.example.com@evil.org/",
+            "https://me@api.example.com/",
+            "http://127.0.0.1/",
+            "http://2130706433/",
+        ] {
+            assert!(!allowed(refused), "{refused}");
+        }
+    }
+}
