@@ -326,6 +326,42 @@ async fn waiting_for_the_network_ends_the_request_and_not_the_guest() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_not_surely_whole_is_not_handed_over() {
+    let large = format!("HTTP/1.1 200 OK\r\ncontent-length: 2000000\r\n\r\n{}", "x".repeat(2_000_000));
+    for (answer, told, complete) in [
+        ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", "200", true),
+        ("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n", "302", true),
+        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", "200", true),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\nok", "HttpResponseIncomplete", false),
+        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n", "HttpResponseIncomplete", false),
+        ("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nok", "HttpResponseIncomplete", false),
+        ("SSH-2.0-OpenSSH\r\n", "HttpResponseIncomplete", false),
+        ("", "HttpResponseIncomplete", false),
+        (&large, "HttpResponseBodySize", false),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let bytes = answer.to_owned();
+        let served = tokio::task::spawn_blocking(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 4096];
+            let read = stream.read(&mut request).unwrap();
+            // The caller may hang up on a large answer.
+            let _ = stream.write_all(bytes.as_bytes());
+            String::from_utf8_lossy(&request[..read]).into_owned()
+        });
+        let answer = SANDBOX.authorize(hostile("fetch", &origin), payment("k", "t", &[])).await.unwrap();
+        let fetched = &answer.value.unwrap().attributes[0].1;
+        assert!(fetched.contains(told), "{told}: {fetched}");
+        assert!(answer.report.sent);
+        assert_eq!(answer.report.complete_response, complete, "{told}");
+        let request = served.await.unwrap();
+        let host = origin.trim_start_matches("http://");
+        assert!(request.to_lowercase().contains(&format!("host: {host}\r\n")), "{request}");
+    }
+}
+
+#[tokio::test]
 async fn a_gateway_that_sleeps_is_stopped_by_the_clock() {
     let simulator = Simulator::start();
     let failure =
