@@ -178,11 +178,16 @@ impl Sandbox {
             }
             let slot = call.component.slot;
             let state = State::new(slot, &call.ctx, call.binding, &call.limits, Network::None);
-            let answer = call::Run::new(&engine, state, call.limits, slot).and_then(|mut run| {
-                let result = run.now(|store| work(store, &call.component.guest, &call.ctx, &request));
-                run.finish(result)
-            });
-            let _ = tell.send(answer.map(|(value, report)| Answer { value, report }));
+            let mut run = match call::Run::new(&engine, state, call.limits, slot) {
+                Ok(run) => run,
+                Err(failure) => {
+                    let _ = tell.send(Err(failure));
+                    return;
+                }
+            };
+            let result = run.now(|store| work(store, &call.component.guest, &call.ctx, &request));
+            let answer = run.finish(result).map(|(value, report)| Answer { value, report });
+            let _ = tell.send(answer); // Before the instance is taken down: that is not the caller's time.
         };
         self.pool.submit(&merchant, Box::new(job)).map_err(|full| {
             let what = format!("{} calls of the merchant are waiting", full.waiting_max);
