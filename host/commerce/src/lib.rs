@@ -16,5 +16,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod cart;
+pub mod catalog;
+pub mod checkout;
 pub mod quote;
 pub mod settings;
+mod shop;
+
+pub use shop::{CHECKOUT, COMMANDS_KEPT_US, Phase, SessionView, Shop, ShopError, SubmitRequest};

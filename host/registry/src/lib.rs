@@ -224,13 +224,13 @@ impl Registry {
                 created_us: now_us,
                 created_by: push.who.clone(),
             };
-            let (owner, row, wasm, written) = (merchant.to_owned(), row.clone(), wasm.clone(), binding.clone());
+            let (owner, kept, wasm, written) = (merchant.to_owned(), row.clone(), wasm.clone(), binding.clone());
             let done = self
                 .store
                 .transact(move |tx| {
-                    let (owner, row, wasm, written) = (owner.clone(), row.clone(), wasm.clone(), written.clone());
+                    let (owner, kept, wasm, written) = (owner.clone(), kept.clone(), wasm.clone(), written.clone());
                     Box::pin(async move {
-                        tx.put_component(&owner, &row, &wasm).await?;
+                        tx.put_component(&owner, &kept, &wasm).await?;
                         if tx.put_binding(&owner, &written).await? { Ok(()) } else { Err(till_store::Error::Conflict) }
                     })
                 })

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
@@ -39,6 +39,8 @@ pub struct SandboxConfig {
     pub pure_threads: usize,
     /// Gateway calls that run at one time. Each keeps an instance while it waits for the network.
     pub gateway_calls_max: usize,
+    /// Of these, calls of one merchant. A provider that hangs holds back its own merchant only.
+    pub gateway_calls_per_merchant_max: usize,
 }
 
 impl Default for SandboxConfig {
@@ -46,6 +48,7 @@ impl Default for SandboxConfig {
         SandboxConfig {
             pure_threads: thread::available_parallelism().map_or(1, |cores| cores.get()),
             gateway_calls_max: 128,
+            gateway_calls_per_merchant_max: 32,
         }
     }
 }
@@ -58,7 +61,7 @@ pub struct Sandbox {
     loaded: Mutex<HashMap<(Digest, Slot), Arc<Component>>>,
     pool: Pool,
     clients: Arc<Clients>,
-    gateways: Semaphore,
+    gateways: Gateways,
     ticker: Ticker,
 }
 
@@ -72,7 +75,7 @@ impl Sandbox {
             loaded: Mutex::default(),
             pool: Pool::new(config.pure_threads)?,
             clients: Arc::new(Clients::new()?),
-            gateways: Semaphore::new(config.gateway_calls_max),
+            gateways: Gateways::new(&config),
             ticker: Ticker::start(&engine)?,
             engine,
         }))
@@ -175,11 +178,16 @@ impl Sandbox {
             }
             let slot = call.component.slot;
             let state = State::new(slot, &call.ctx, call.binding, &call.limits, Network::None);
-            let answer = call::Run::new(&engine, state, call.limits, slot).and_then(|mut run| {
-                let result = run.now(|store| work(store, &call.component.guest, &call.ctx, &request));
-                run.finish(result)
-            });
-            let _ = tell.send(answer.map(|(value, report)| Answer { value, report }));
+            let mut run = match call::Run::new(&engine, state, call.limits, slot) {
+                Ok(run) => run,
+                Err(failure) => {
+                    let _ = tell.send(Err(failure));
+                    return;
+                }
+            };
+            let result = run.now(|store| work(store, &call.component.guest, &call.ctx, &request));
+            let answer = run.finish(result).map(|(value, report)| Answer { value, report });
+            let _ = tell.send(answer); // Before the instance is taken down: that is not the caller's time.
         };
         self.pool.submit(&merchant, Box::new(job)).map_err(|full| {
             let what = format!("{} calls of the merchant are waiting", full.waiting_max);
@@ -204,10 +212,7 @@ impl Sandbox {
         Q: serde::Serialize,
     {
         call::check_input(&call, &request)?;
-        let _permit =
-            self.gateways.acquire().await.map_err(|_| {
-                Failure::before(FailureKind::Busy { what: "the sandbox is closing".to_owned() })
-            })?;
+        let _permits = self.gateways.enter(&call.ctx.merchant).await;
         let slot = call.component.slot;
         let network = if network {
             let deadline = tokio::time::Instant::now() + Duration::from_millis(call.limits.network_ms);
@@ -221,6 +226,50 @@ impl Sandbox {
             run.in_time(async |store| work(store, &call.component.guest, &call.ctx, &request).await).await;
         let (value, report) = run.finish(result)?;
         Ok(Answer { value, report })
+    }
+}
+
+/// Room for gateway calls: so many in sum, and so many of one merchant.
+struct Gateways {
+    all: Semaphore,
+    each: usize,
+    by_merchant: Mutex<HashMap<String, Arc<Semaphore>>>,
+}
+
+/// Held while a gateway call runs.
+struct Permits<'a> {
+    _merchant: OwnedSemaphorePermit,
+    _all: SemaphorePermit<'a>,
+}
+
+impl Gateways {
+    fn new(config: &SandboxConfig) -> Self {
+        Gateways {
+            all: Semaphore::new(config.gateway_calls_max.max(1)),
+            each: config.gateway_calls_per_merchant_max.max(1),
+            by_merchant: Mutex::default(),
+        }
+    }
+
+    /// Waits until there is room. The merchant's own comes first, so that whoever waits for it takes
+    /// nothing from the others.
+    async fn enter(&self, merchant: &str) -> Permits<'_> {
+        let own = self.room_of(merchant);
+        let merchant = own.acquire_owned().await.expect("the room of a merchant is never closed");
+        let all = self.all.acquire().await.expect("the room of all is never closed");
+        Permits { _merchant: merchant, _all: all }
+    }
+
+    fn room_of(&self, merchant: &str) -> Arc<Semaphore> {
+        let mut rooms = self.by_merchant.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(room) = rooms.get(merchant) {
+            return room.clone();
+        }
+        // Before a merchant is added, those that nobody is in or waits for are forgotten.
+        rooms.retain(|_, room| Arc::strong_count(room) > 1);
+        let room = Arc::new(Semaphore::new(self.each));
+        rooms.insert(merchant.to_owned(), room.clone());
+        room
     }
 }
 
@@ -310,5 +359,24 @@ impl Ticker {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_merchant_cannot_take_all_the_room_for_gateways() {
+        let config =
+            SandboxConfig { pure_threads: 1, gateway_calls_max: 3, gateway_calls_per_merchant_max: 2 };
+        let gateways = Gateways::new(&config);
+        let first = gateways.enter("a").await;
+        let _second = gateways.enter("a").await;
+        let third = tokio::time::timeout(Duration::from_millis(10), gateways.enter("a")).await;
+        assert!(third.is_err(), "the merchant has its share");
+        drop(gateways.enter("b").await);
+        drop(first);
+        gateways.enter("a").await;
     }
 }

@@ -63,6 +63,8 @@ impl Sqlite {
             // Static for the life of the process: the schema is made once.
             tx.plain(Box::leak(statement.into_boxed_str())).await?;
         }
+        // The file's lock is ours, so whoever held an instance is gone: its work goes on at once.
+        tx.plain("UPDATE wf_ready SET owner = '', wake_us = 0, fence = fence + 1 WHERE owner <> ''").await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(options.connections.max(1))
             .connect_with(base.read_only(true))

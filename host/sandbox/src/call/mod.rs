@@ -127,7 +127,9 @@ impl Run {
             .map_err(|_| FailureKind::TooSlow { limit_ms })
     }
 
-    pub(crate) fn finish<T>(self, result: Stopped<T>) -> Result<(T, Report), Failure> {
+    /// The report with the value or the failure. The instance lives on until the run is dropped, so that
+    /// whoever waits need not wait for that too.
+    pub(crate) fn finish<T>(&self, result: Stopped<T>) -> Result<(T, Report), Failure> {
         let mut report = self.store.data().report();
         report.elapsed_us = self.started.elapsed().as_micros() as u64;
         report.fuel_used = self.limits.fuel - self.store.get_fuel().unwrap_or(0);

@@ -73,6 +73,13 @@ impl Tx {
         row.as_ref().map(order).transpose()
     }
 
+    /// An order by its number.
+    pub async fn order_by_number(&mut self, merchant: &str, number: &str) -> Result<Option<OrderRow>, StoreError> {
+        let sql = "SELECT id, number, customer, uid, status, version, body, created_us, updated_us FROM purchase WHERE merchant = $1 AND number = $2";
+        let row = self.row(sql, &[P::T(merchant), P::T(number)]).await?;
+        row.as_ref().map(order).transpose()
+    }
+
     /// Orders of a customer, newest first.
     pub async fn orders(&mut self, merchant: &str, customer: &str, limit: i64) -> Result<Vec<OrderRow>, StoreError> {
         let sql = "SELECT id, number, customer, uid, status, version, body, created_us, updated_us FROM purchase WHERE merchant = $1 AND customer = $2 ORDER BY created_us DESC, id DESC LIMIT $3";

@@ -1,0 +1,147 @@
+//! The attacks.
+
+use crate::bindings::exports::till::checkout::payment_gateway_api::{
+    Capabilities, CaptureRequest, FindBy, FindOutcome, FindRequest, FindResult, Guest, PaymentRequest,
+    PaymentResult, PaymentStatus, PrepareResult, ProceedRequest, RefundRequest, TookEffect, VoidRequest,
+    WebhookRequest, WebhookResult,
+};
+use crate::bindings::till::checkout::types::{CallContext, ComponentError, ComponentInfo};
+use std::hint::black_box;
+use wasip2::http::outgoing_handler;
+use wasip2::http::types::{Fields, IncomingBody, OutgoingRequest, Scheme};
+
+pub struct HostileGateway;
+
+impl Guest for HostileGateway {
+    fn describe() -> ComponentInfo {
+        ComponentInfo {
+            name: "Hostile gateway".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            config_schema: "{}".to_owned(),
+            capabilities: Vec::new(),
+            attributes: Vec::new(),
+        }
+    }
+
+    /// Sends, although it must not.
+    fn get_capabilities(ctx: CallContext) -> Result<Capabilities, ComponentError> {
+        let (_, origin) = attack(&ctx);
+        let reached = fetch(origin, "/v1/intents/none");
+        Ok(Capabilities {
+            one_step: true,
+            separate_capture: true,
+            partial_capture: true,
+            multi_capture: true,
+            void: true,
+            partial_refund: true,
+            find_by: FindBy::Key,
+            prepares: false,
+            key_retention_ms: 0,
+            request_time_max_ms: 0,
+            currencies: Vec::new(),
+            attributes: vec![("fetched".to_owned(), reached)],
+        })
+    }
+
+    fn prepare(_: CallContext, _: PaymentRequest) -> Result<PrepareResult, ComponentError> {
+        Ok(PrepareResult {
+            references: Vec::new(),
+            gateway_state: None,
+            messages: Vec::new(),
+            attributes: Vec::new(),
+        })
+    }
+
+    fn authorize(ctx: CallContext, _: PaymentRequest) -> Result<PaymentResult, ComponentError> {
+        let (attack, origin) = attack(&ctx);
+        let path = if attack == "hang" { "/hang" } else { "/v1/intents/none" };
+        let fetched = fetch(origin, path);
+        match attack {
+            "panic-after-send" => panic!("after the money moved"),
+            "loop-after-send" => {
+                let mut n = 0_u64;
+                loop {
+                    n = black_box(n.wrapping_add(1));
+                }
+            }
+            "sleep" => std::thread::sleep(std::time::Duration::from_secs(3_600)),
+            _ => {}
+        }
+        Ok(answer(fetched))
+    }
+
+    fn proceed(_: CallContext, _: ProceedRequest) -> Result<PaymentResult, ComponentError> {
+        Ok(answer(String::new()))
+    }
+
+    fn capture(_: CallContext, _: CaptureRequest) -> Result<PaymentResult, ComponentError> {
+        Ok(answer(String::new()))
+    }
+
+    fn void(_: CallContext, _: VoidRequest) -> Result<PaymentResult, ComponentError> {
+        Ok(answer(String::new()))
+    }
+
+    fn refund(_: CallContext, _: RefundRequest) -> Result<PaymentResult, ComponentError> {
+        Ok(answer(String::new()))
+    }
+
+    fn find(_: CallContext, _: FindRequest) -> Result<FindResult, ComponentError> {
+        Ok(FindResult {
+            outcome: FindOutcome::Unknown(String::new()),
+            messages: Vec::new(),
+            attributes: Vec::new(),
+        })
+    }
+
+    fn verify_event(_: CallContext, _: WebhookRequest) -> Result<WebhookResult, ComponentError> {
+        Ok(WebhookResult { verified: false, events: Vec::new(), messages: Vec::new() })
+    }
+}
+
+/// Claims success whatever happened.
+fn answer(fetched: String) -> PaymentResult {
+    PaymentResult {
+        status: PaymentStatus::Succeeded,
+        took_effect: TookEffect::Yes,
+        confirmed: None,
+        expires_ms: None,
+        references: Vec::new(),
+        gateway_state: None,
+        messages: Vec::new(),
+        attributes: vec![("fetched".to_owned(), fetched)],
+    }
+}
+
+fn attack(ctx: &CallContext) -> (&str, &str) {
+    ctx.config.split_once(' ').unwrap_or((&ctx.config, ""))
+}
+
+/// Gets something and tells the status, or the error.
+fn fetch(origin: &str, path: &str) -> String {
+    let Some((scheme, authority)) = origin.split_once("://") else { return "no origin".to_owned() };
+    let scheme = if scheme == "https" { Scheme::Https } else { Scheme::Http };
+    let request = OutgoingRequest::new(Fields::new());
+    let set = request
+        .set_scheme(Some(&scheme))
+        .and_then(|()| request.set_authority(Some(authority)))
+        .and_then(|()| request.set_path_with_query(Some(path)));
+    if set.is_err() {
+        return "no address".to_owned();
+    }
+    match outgoing_handler::handle(request, None) {
+        Ok(answer) => {
+            answer.subscribe().block();
+            match answer.get() {
+                Some(Ok(Ok(response))) => {
+                    if let Ok(body) = response.consume() {
+                        IncomingBody::finish(body);
+                    }
+                    response.status().to_string()
+                }
+                other => format!("{other:?}"),
+            }
+        }
+        Err(error) => format!("{error:?}"),
+    }
+}

@@ -1,0 +1,305 @@
+//! Carts: created or reused, the same product adds up, every change under an optimistic version.
+
+use serde::{Deserialize, Serialize};
+use till_model::money::Currency;
+use till_store::{Error as StoreError, Tx};
+use uuid::Uuid;
+
+use crate::catalog::{self, Availability, Product, parse};
+use crate::settings::Settings;
+
+/// A cart with its lines.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cart {
+    /// Id, `CART-…`.
+    pub id: String,
+    /// Owner.
+    pub customer: String,
+    /// Grows with each change; the `ETag`.
+    #[serde(skip)]
+    pub version: i64,
+    /// Currency of all prices.
+    pub currency: Currency,
+    /// Lines in the order in which they were put in.
+    pub items: Vec<CartItem>,
+    /// Epoch microseconds.
+    #[serde(skip)]
+    pub updated_us: i64,
+}
+
+/// A line of a cart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CartItem {
+    /// Id, `CART_ITEM-…`, stable for the life of the cart.
+    pub id: String,
+    /// Product.
+    pub product: String,
+    /// SKU.
+    pub sku: String,
+    /// Name when it was put in.
+    pub name: String,
+    /// Units.
+    pub quantity: u32,
+    /// Price of one unit when it was last looked at, minor units.
+    pub unit_price: i64,
+    /// Where it will be taken from.
+    pub warehouse: Option<String>,
+    /// Epoch microseconds.
+    pub added_us: i64,
+}
+
+/// Why a cart was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum CartError {
+    /// No such product, or it is not sold.
+    #[error("sell product `{product}`: it is not available")]
+    NoProduct {
+        /// Id of the product.
+        product: String,
+    },
+    /// There is not enough.
+    #[error("sell {wanted} of `{product}`: {available} available")]
+    OutOfStock {
+        /// Id of the product.
+        product: String,
+        /// Units wanted in the cart in sum.
+        wanted: u64,
+        /// Units that can be held.
+        available: i64,
+    },
+    /// A field is out of its limits.
+    #[error("accept `{field}`: {why}")]
+    Field {
+        /// Name of the field.
+        field: &'static str,
+        /// The limit and what to do.
+        why: String,
+    },
+    /// No such line in this customer's cart.
+    #[error("find line `{item}` in the cart")]
+    NoItem {
+        /// Id of the line.
+        item: String,
+    },
+    /// Somebody else changed the cart.
+    #[error("change the cart: it has version {found}, not {expected}")]
+    Version {
+        /// Version the client saw.
+        expected: i64,
+        /// Version it has.
+        found: i64,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What is put into a cart.
+#[derive(Debug, Clone)]
+pub struct NewItem {
+    /// Product.
+    pub product: String,
+    /// SKU, where the product's own is not meant.
+    pub sku: Option<String>,
+    /// Units.
+    pub quantity: i64,
+    /// Preferred warehouse.
+    pub warehouse: Option<String>,
+}
+
+/// The customer's cart of now; empty if there is none.
+pub async fn current(tx: &mut Tx, merchant: &str, customer: &str, settings: &Settings) -> Result<Cart, StoreError> {
+    match tx.active_cart(merchant, customer).await? {
+        Some(row) => load(&row),
+        None => Ok(Cart {
+            id: String::new(),
+            customer: customer.to_owned(),
+            version: 0,
+            currency: settings.currency,
+            items: vec![],
+            updated_us: 0,
+        }),
+    }
+}
+
+/// A cart by its id, whatever became of it.
+pub async fn by_id(tx: &mut Tx, merchant: &str, id: &str) -> Result<Option<Cart>, StoreError> {
+    tx.cart(merchant, id).await?.map(|row| load(&row)).transpose()
+}
+
+fn load(row: &till_store::tables::catalog::CartRow) -> Result<Cart, StoreError> {
+    let mut cart: Cart = parse(&row.body)?;
+    cart.version = row.version;
+    cart.updated_us = row.updated_us;
+    Ok(cart)
+}
+
+/// Puts units of a product in; the same SKU from the same warehouse adds up.
+pub async fn add(
+    tx: &mut Tx,
+    merchant: &str,
+    customer: &str,
+    settings: &Settings,
+    item: &NewItem,
+    expected: Option<i64>,
+    now_us: i64,
+) -> Result<Cart, CartError> {
+    let quantity = quantity(item.quantity, settings)?;
+    let product = sold(tx, merchant, &item.product, settings).await?;
+    if let Some(sku) = item.sku.as_ref().filter(|sku| **sku != product.sku) {
+        let why = format!("`{sku}` is no SKU of product {}; its SKU is {}", product.id, product.sku);
+        return Err(CartError::Field { field: "sku", why });
+    }
+    let mut cart = current(tx, merchant, customer, settings).await?;
+    expect(&cart, expected)?;
+    let stock = catalog::availability(tx, merchant, &product.sku).await?;
+    let line = cart.items.iter().position(|i| i.sku == product.sku && same_place(i, item.warehouse.as_deref()));
+    let before = line.map_or(0, |at| cart.items[at].quantity);
+    let wanted = before.saturating_add(quantity);
+    within("quantity", u64::from(wanted), u64::from(settings.limits.quantity_max))?;
+    let others: u32 = cart.items.iter().filter(|i| i.sku == product.sku).map(|i| i.quantity).sum();
+    let warehouse = place(&product, &stock, item.warehouse.as_deref(), u64::from(others) + u64::from(quantity))?;
+    match line {
+        Some(at) => {
+            cart.items[at].quantity = wanted;
+            cart.items[at].unit_price = product.price;
+        }
+        None => {
+            within("items", cart.items.len() as u64 + 1, u64::from(settings.limits.lines_max))?;
+            cart.items.push(CartItem {
+                id: format!("CART_ITEM-{}", short_id()),
+                product: product.id,
+                sku: product.sku,
+                name: product.name,
+                quantity,
+                unit_price: product.price,
+                warehouse,
+                added_us: now_us,
+            });
+        }
+    }
+    save(tx, merchant, cart, now_us).await
+}
+
+/// Sets the units of a line; 0 takes it out.
+pub async fn set_quantity(
+    tx: &mut Tx,
+    merchant: &str,
+    customer: &str,
+    settings: &Settings,
+    item: &str,
+    units: i64,
+    expected: Option<i64>,
+    now_us: i64,
+) -> Result<Cart, CartError> {
+    let units = quantity(units, settings)?;
+    let mut cart = current(tx, merchant, customer, settings).await?;
+    expect(&cart, expected)?;
+    let at = position(&cart, item)?;
+    let product = sold(tx, merchant, &cart.items[at].product, settings).await?;
+    let stock = catalog::availability(tx, merchant, &product.sku).await?;
+    let others: u64 = (cart.items.iter().enumerate())
+        .filter(|(n, i)| *n != at && i.sku == product.sku)
+        .map(|(_, i)| u64::from(i.quantity))
+        .sum();
+    let warehouse = cart.items[at].warehouse.clone();
+    place(&product, &stock, warehouse.as_deref(), others + u64::from(units))?;
+    cart.items[at].quantity = units;
+    cart.items[at].unit_price = product.price;
+    save(tx, merchant, cart, now_us).await
+}
+
+/// Takes a line out.
+pub async fn remove(
+    tx: &mut Tx,
+    merchant: &str,
+    customer: &str,
+    settings: &Settings,
+    item: &str,
+    expected: Option<i64>,
+    now_us: i64,
+) -> Result<Cart, CartError> {
+    let mut cart = current(tx, merchant, customer, settings).await?;
+    expect(&cart, expected)?;
+    let at = position(&cart, item)?;
+    cart.items.remove(at);
+    save(tx, merchant, cart, now_us).await
+}
+
+fn position(cart: &Cart, item: &str) -> Result<usize, CartError> {
+    cart.items.iter().position(|i| i.id == item).ok_or_else(|| CartError::NoItem { item: item.to_owned() })
+}
+
+fn expect(cart: &Cart, expected: Option<i64>) -> Result<(), CartError> {
+    match expected.filter(|version| *version != cart.version) {
+        Some(expected) => Err(CartError::Version { expected, found: cart.version }),
+        None => Ok(()),
+    }
+}
+
+fn quantity(units: i64, settings: &Settings) -> Result<u32, CartError> {
+    let max = settings.limits.quantity_max;
+    u32::try_from(units).ok().filter(|u| (1..=max).contains(u)).ok_or_else(|| CartError::Field {
+        field: "quantity",
+        why: format!("{units} is not between 1 and {max}"),
+    })
+}
+
+fn within(field: &'static str, found: u64, max: u64) -> Result<(), CartError> {
+    if found <= max { Ok(()) } else { Err(CartError::Field { field, why: format!("{found} in the cart; at most {max}") }) }
+}
+
+async fn sold(tx: &mut Tx, merchant: &str, id: &str, settings: &Settings) -> Result<Product, CartError> {
+    let missing = || CartError::NoProduct { product: id.to_owned() };
+    let product = catalog::product(tx, merchant, id).await?.filter(|p| p.active).ok_or_else(missing)?;
+    if product.currency != settings.currency {
+        let why = format!("product {id} is priced in {}, this shop sells in {}", product.currency.code(), settings.currency.code());
+        return Err(CartError::Field { field: "productId", why });
+    }
+    Ok(product)
+}
+
+fn same_place(item: &CartItem, warehouse: Option<&str>) -> bool {
+    warehouse.is_none() || item.warehouse.as_deref() == warehouse
+}
+
+/// The warehouse that has `wanted` units: the one asked for, else the one with most.
+fn place(product: &Product, stock: &[Availability], asked: Option<&str>, wanted: u64) -> Result<Option<String>, CartError> {
+    if !product.stocked {
+        return Ok(asked.map(str::to_owned));
+    }
+    let found = match asked {
+        Some(asked) => stock.iter().find(|s| s.warehouse == asked),
+        None => stock.iter().max_by_key(|s| (s.available, std::cmp::Reverse(s.warehouse.clone()))),
+    };
+    let available = found.map_or(0, |s| s.available);
+    if u64::try_from(available).unwrap_or(0) < wanted {
+        return Err(CartError::OutOfStock { product: product.id.clone(), wanted, available });
+    }
+    Ok(found.map(|s| s.warehouse.clone()))
+}
+
+async fn save(tx: &mut Tx, merchant: &str, mut cart: Cart, now_us: i64) -> Result<Cart, CartError> {
+    let fresh = cart.id.is_empty();
+    if fresh {
+        cart.id = format!("CART-{}", short_id());
+    }
+    cart.updated_us = now_us;
+    let body = serde_json::to_string(&cart).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+    let saved = if fresh {
+        tx.insert_cart(merchant, &cart.id, &cart.customer, &body, now_us).await?
+    } else {
+        tx.update_cart(merchant, &cart.id, cart.version, &body, now_us).await?
+    };
+    if !saved {
+        return Err(StoreError::Conflict.into());
+    }
+    cart.version += 1;
+    Ok(cart)
+}
+
+/// 12 letters and digits of a fresh UUIDv7's random part.
+pub(crate) fn short_id() -> String {
+    let id = Uuid::now_v7().simple().to_string();
+    id[id.len() - 12..].to_ascii_uppercase()
+}

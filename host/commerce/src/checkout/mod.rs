@@ -1,0 +1,15 @@
+//! Checkout: the steps that `workflows/checkout.yaml` names, and what they keep in the context.
+//!
+//! Start reading at [`steps`] (the register: name, class, outcomes) and [`context`] (what is where).
+
+pub mod bench;
+pub mod context;
+mod holds;
+mod order;
+mod payment;
+mod pricing;
+pub mod steps;
+
+pub(crate) use order::from_row as order_from_row;
+pub use order::{Order, OrderItem, Receipt, TimelineEntry};
+pub use steps::CheckoutSteps;

@@ -1,0 +1,491 @@
+//! Steps that move money through a gateway component, and those that ask what became of it.
+//!
+//! The rule of the room: nothing is guessed. An answer counts only if the call had a complete HTTP
+//! response; anything else after a request left the host is `unknown` and is asked for.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use till_engine::step::{StepCall, StepFault, StepResult, TookEffect};
+use till_registry::Bound;
+use till_sandbox::wit::gateway as wit;
+use till_sandbox::wit::types::ComponentError;
+use till_sandbox::{Answer, Failure, Report};
+
+use super::context::{AttemptRecord, Payment, json as to_json, maybe, part};
+use super::pricing::{cut, database};
+use super::steps::CheckoutSteps;
+use crate::catalog;
+use crate::quote::{Inputs, Quote};
+use crate::settings::Settings;
+
+/// What a gateway said, after the host's own doubts.
+enum Said {
+    Succeeded(wit::PaymentResult),
+    Declined(wit::PaymentResult, wit::Decline),
+    Pending(wit::PaymentResult, wit::NextAction),
+    Unknown(String),
+    /// Nothing left the host.
+    NotSent(String),
+}
+
+impl CheckoutSteps {
+    /// Lets the gateway make its own object before money moves, where it needs one.
+    pub(super) async fn prepare(&self, call: &StepCall) -> Result<StepResult, StepFault> {
+        let made = self.request(call, "authorize", false).await?;
+        let (bound, settings) = (made.bound, made.settings);
+        let answer =
+            self.sandbox().prepare(self.component_call(call, &bound, &settings), made.request).await;
+        match answer {
+            Ok(Answer { value: Ok(result), .. }) => {
+                let references = pairs(&result.references);
+                let patch = json!({ "payment": { "prepared": { "references": references, "gateway_state": result.gateway_state } } });
+                Ok(StepResult::outcome("prepared").patch(patch))
+            }
+            Ok(Answer { value: Err(error), .. }) => Ok(unclear(call, &words(&error))),
+            Err(failure) => Ok(unclear(call, &failure.to_string())),
+        }
+    }
+
+    /// Reserves the money (`payment.authorize`), or takes it at once (`payment.charge`).
+    pub(super) async fn authorize(&self, call: &StepCall, capture: bool) -> Result<StepResult, StepFault> {
+        let made = self.request(call, "authorize", capture).await?;
+        let (amount, bound) = (made.request.attempt.amount.clone(), made.bound);
+        let answer = self
+            .sandbox()
+            .authorize(self.component_call(call, &bound, &made.settings), made.request)
+            .await;
+        let said = doubt(answer, &amount);
+        let (state, outcome) = if capture { ("captured", "captured") } else { ("authorized", "authorized") };
+        self.outcome(call, &call.key, made.record, said, state, outcome)
+    }
+
+    /// Takes reserved money.
+    pub(super) async fn capture(&self, call: &StepCall) -> Result<StepResult, StepFault> {
+        let payment: Payment = maybe(call, "payment")?.unwrap_or_default();
+        let settings: Settings = part(call, "settings")?;
+        let (_, authorized) = payment
+            .attempts
+            .iter()
+            .find(|(_, a)| a.operation == "authorize" && a.state == "authorized")
+            .ok_or_else(|| StepFault::new("no-authorization", "there is no authorization to capture"))?;
+        let bound = self.gateway(call, &authorized.method).await?;
+        let record = AttemptRecord { operation: "capture".to_owned(), state: String::new(), ..authorized.clone() };
+        let attempt = attempt(call, &call.key, wit::Operation::Capture, &record, call.about.as_ref().map(|a| a.first_sent_us));
+        let amount = attempt.amount.clone();
+        let request = wit::CaptureRequest { attempt, amount: amount.clone(), final_capture: true };
+        let answer = self.sandbox().capture(self.component_call(call, &bound, &settings), request).await;
+        self.outcome(call, &call.key, record, doubt(answer, &amount), "captured", "captured")
+    }
+
+    /// Asks what became of the latest attempt.
+    pub(super) async fn find(&self, call: &StepCall) -> Result<StepResult, StepFault> {
+        let about = call.about.clone().ok_or_else(|| StepFault::new("no-attempt", "there is nothing to ask about"))?;
+        let payment: Payment = maybe(call, "payment")?.unwrap_or_default();
+        let settings: Settings = part(call, "settings")?;
+        let record = match payment.attempts.get(&about.key) {
+            Some(record) => record.clone(),
+            None => self.lost_record(call, &payment)?,
+        };
+        let found = self.ask(call, &settings, &about.key, &record, Some(about.first_sent_us)).await;
+        let known = |state: &str, outcome: &str, effect: TookEffect, snapshot: &wit::Snapshot| {
+            let mut record = record.clone();
+            state.clone_into(&mut record.state);
+            learn(&mut record, &snapshot.references, snapshot.gateway_state.as_deref());
+            let mut patch = json!({ "payment": { "attempts": {}, "action": null } });
+            patch["payment"]["attempts"][&about.key] = to_json(&record)?;
+            Ok(StepResult::outcome(outcome).effect(effect).patch(patch))
+        };
+        match found {
+            Ok(wit::FindOutcome::Found(s)) => match s.state {
+                wit::PaymentState::Captured if s.captured.minor == record.amount => {
+                    known("captured", "captured", TookEffect::Yes, &s)
+                }
+                wit::PaymentState::Authorized if record.operation == "authorize" && s.authorized.minor == record.amount => {
+                    known("authorized", "authorized", TookEffect::Yes, &s)
+                }
+                // The capture has not happened; its authorization stands.
+                wit::PaymentState::Authorized if record.operation == "capture" => {
+                    known("unsent", "authorized", TookEffect::No, &s)
+                }
+                wit::PaymentState::ActionRequired | wit::PaymentState::Created => {
+                    let mut result = known("open", "action_required", TookEffect::Open, &s)?;
+                    if let Some(action) = &s.action {
+                        result.patch["payment"]["action"] = shown(action);
+                    }
+                    Ok(result)
+                }
+                wit::PaymentState::Declined | wit::PaymentState::Voided | wit::PaymentState::Expired => {
+                    let mut result = known("declined", "declined", TookEffect::No, &s)?;
+                    result.patch["problem"] = declined(call, s.decline.as_ref());
+                    Ok(result)
+                }
+                _ => Ok(StepResult::outcome("unknown").note(json!({
+                    "why": format!("the gateway tells {:?} with {} authorized and {} captured", s.state, s.authorized.minor, s.captured.minor)
+                }))),
+            },
+            Ok(wit::FindOutcome::NeverHappened(wit::Absence::Certain)) => Ok(StepResult::outcome("never_happened")),
+            Ok(wit::FindOutcome::NeverHappened(wit::Absence::NotVisibleYet)) => {
+                Ok(StepResult::outcome("unknown").note(json!({ "why": "not visible at the gateway yet" })))
+            }
+            Ok(wit::FindOutcome::Unknown(why)) => Ok(StepResult::outcome("unknown").note(json!({ "why": cut(&why) }))),
+            Err(why) => Ok(StepResult::outcome("unknown").note(json!({ "why": why }))),
+        }
+    }
+
+    /// Undo of an authorization, a charge or a capture: asks what stands, then voids or refunds exactly
+    /// that. Harmless to repeat.
+    pub(super) async fn give_back(&self, call: &StepCall) -> Result<StepResult, StepFault> {
+        let about = call.about.clone().ok_or_else(|| StepFault::new("no-attempt", "there is nothing to undo"))?;
+        let payment: Payment = maybe(call, "payment")?.unwrap_or_default();
+        let settings: Settings = part(call, "settings")?;
+        let Some(record) = payment.attempts.get(&about.key).cloned() else {
+            return Err(StepFault::new("no-attempt", format!("attempt {} is not recorded", about.key)));
+        };
+        let finished = |state: &str, how: &str| {
+            let mut record = record.clone();
+            state.clone_into(&mut record.state);
+            let mut patch = json!({ "payment": { "attempts": {}, "action": null } });
+            patch["payment"]["attempts"][&about.key] = to_json(&record)?;
+            Ok(StepResult::outcome("done").patch(patch).note(json!({ "how": how })))
+        };
+        let wait = |why: String| StepFault::NotSent { code: "gateway".to_owned(), text: why };
+        let snapshot = match self.ask(call, &settings, &about.key, &record, Some(about.first_sent_us)).await {
+            Ok(wit::FindOutcome::Found(snapshot)) => snapshot,
+            Ok(wit::FindOutcome::NeverHappened(wit::Absence::Certain)) => return finished("never", "nothing stands at the gateway"),
+            Ok(wit::FindOutcome::NeverHappened(wit::Absence::NotVisibleYet)) => {
+                return Err(wait("not visible at the gateway yet".to_owned()));
+            }
+            Ok(wit::FindOutcome::Unknown(why)) | Err(why) => return Err(wait(why)),
+        };
+        let bound = self.gateway(call, &record.method).await?;
+        let mut asked = record.clone();
+        learn(&mut asked, &snapshot.references, snapshot.gateway_state.as_deref());
+        let taken = snapshot.captured.minor - snapshot.refunded.minor;
+        let component = self.component_call(call, &bound, &settings);
+        if taken > 0 {
+            let amount = till_sandbox::wit::types::Money { minor: taken, currency: record.currency.clone() };
+            let mut attempt = attempt(call, &call.key, wit::Operation::Refund, &asked, Some(about.first_sent_us));
+            attempt.amount = amount.clone();
+            let request = wit::RefundRequest {
+                attempt,
+                refund_id: call.key.clone(),
+                amount: amount.clone(),
+                reason: "the checkout was turned back".to_owned(),
+            };
+            let answer = self.sandbox().refund(component, request).await;
+            return match doubt(answer, &amount) {
+                Said::Succeeded(_) => finished("refunded", "refunded"),
+                other => Err(wait(other.words())),
+            };
+        }
+        let settled = [wit::PaymentState::Voided, wit::PaymentState::Refunded, wit::PaymentState::Declined, wit::PaymentState::Expired];
+        if settled.contains(&snapshot.state) || snapshot.voided {
+            return finished("voided", "nothing stands at the gateway");
+        }
+        let attempt = attempt(call, &call.key, wit::Operation::Void, &asked, Some(about.first_sent_us));
+        let amount = attempt.amount.clone();
+        let answer = self.sandbox().void(component, wit::VoidRequest { attempt }).await;
+        match doubt(answer, &amount) {
+            Said::Succeeded(_) => finished("voided", "voided"),
+            other => Err(wait(other.words())),
+        }
+    }
+
+    async fn ask(
+        &self,
+        call: &StepCall,
+        settings: &Settings,
+        key: &str,
+        record: &AttemptRecord,
+        first_sent_us: Option<i64>,
+    ) -> Result<wit::FindOutcome, String> {
+        let bound = self.gateway(call, &record.method).await.map_err(|e| e.to_string())?;
+        let operation = if record.operation == "capture" { wit::Operation::Capture } else { wit::Operation::Authorize };
+        let request = wit::FindRequest { attempt: attempt(call, key, operation, record, first_sent_us) };
+        match self.sandbox().find(self.component_call(call, &bound, settings), request).await {
+            Ok(Answer { value: Ok(result), .. }) => Ok(result.outcome),
+            Ok(Answer { value: Err(error), .. }) => Err(words(&error)),
+            Err(failure) => Err(cut(&failure.to_string())),
+        }
+    }
+
+    /// The gateway component pinned for a payment method: of its own name, else `default`.
+    pub(super) async fn gateway(&self, call: &StepCall, method: &str) -> Result<Arc<Bound>, StepFault> {
+        let pins = call.pins.get("payment-gateway");
+        let digest = pins.and_then(|p| p.get(method).or_else(|| p.get("default"))).and_then(Value::as_str);
+        let digest = digest.ok_or_else(|| StepFault::new("no-gateway", format!("no gateway is bound for `{method}`")))?;
+        self.registry.bound(&call.merchant, digest).await.map_err(|e| StepFault::new("binding", e.to_string()))
+    }
+
+    async fn request(&self, call: &StepCall, operation: &str, capture: bool) -> Result<Made, StepFault> {
+        let inputs: Inputs = part(call, "snapshot")?;
+        let quote: Quote = part(call, "quote")?;
+        let settings: Settings = part(call, "settings")?;
+        let payment: Payment = maybe(call, "payment")?.unwrap_or_default();
+        let total = quote.total().ok_or_else(|| StepFault::new("no-totals", "the quote has no totals"))?;
+        let method = inputs.payment_method.clone().ok_or_else(|| StepFault::new("no-method", "no payment method"))?;
+        let customer = inputs.customer.clone().unwrap_or_default();
+        let (saved, ..) = {
+            let mut tx = self.store.read().await.map_err(database)?;
+            catalog::customer(&mut tx, &call.merchant, &customer.id).await.map_err(database)?
+        };
+        // The token is read here and goes to the gateway alone: neither context nor journal has it.
+        let token = saved.payment_methods.iter().find(|m| m.id == method.id).map(|m| m.token.clone());
+        let token = token.ok_or_else(|| StepFault::new("no-method", format!("payment method {} is gone", method.id)))?;
+        let bound = self.gateway(call, &method.kind).await?;
+        let record = payment.attempts.get(&call.key).cloned().unwrap_or_else(|| AttemptRecord {
+            operation: operation.to_owned(),
+            state: String::new(),
+            amount: total.minor(),
+            currency: total.currency().code().to_owned(),
+            references: prepared(call),
+            gateway_state: None,
+            method: method.kind.clone(),
+            last4: method.last4.clone(),
+        });
+        let first_sent_us = call.about.as_ref().map(|a| a.first_sent_us);
+        let request = wit::PaymentRequest {
+            attempt: attempt(call, &call.key, wit::Operation::Authorize, &record, first_sent_us),
+            instrument: wit::Instrument {
+                id: method.id,
+                kind: method.kind,
+                token,
+                last4: method.last4,
+                brand: method.brand,
+                off_session: false,
+            },
+            shopper: wit::Shopper {
+                id: customer.id,
+                email: saved.email,
+                ip: String::new(),
+                user_agent: String::new(),
+                return_url: String::new(),
+                billing: inputs.billing_address.as_ref().map(|a| a.to_wit()),
+                shipping: inputs.shipping_address.as_ref().map(|a| a.to_wit()),
+            },
+            lines: inputs
+                .lines
+                .iter()
+                .zip(&quote.lines)
+                .map(|(line, made)| wit::PaymentLine {
+                    title: line.title.clone(),
+                    quantity: line.quantity,
+                    total: till_sandbox::wit::types::Money {
+                        minor: made.payable(),
+                        currency: quote.currency.code().to_owned(),
+                    },
+                })
+                .collect(),
+            capture,
+        };
+        Ok(Made { request, record, bound, settings })
+    }
+
+    /// What is known of an attempt whose call was lost before its outcome was recorded.
+    fn lost_record(&self, call: &StepCall, payment: &Payment) -> Result<AttemptRecord, StepFault> {
+        if let Some(authorized) = payment.attempts.values().find(|a| a.state == "authorized") {
+            return Ok(AttemptRecord { operation: "capture".to_owned(), state: "unknown".to_owned(), ..authorized.clone() });
+        }
+        let inputs: Inputs = part(call, "snapshot")?;
+        let quote: Quote = part(call, "quote")?;
+        let total = quote.total().ok_or_else(|| StepFault::new("no-totals", "the quote has no totals"))?;
+        let method = inputs.payment_method.unwrap_or_else(|| crate::quote::PaymentMethodInput {
+            id: String::new(),
+            kind: String::new(),
+            last4: String::new(),
+            brand: String::new(),
+        });
+        Ok(AttemptRecord {
+            operation: "authorize".to_owned(),
+            state: "unknown".to_owned(),
+            amount: total.minor(),
+            currency: total.currency().code().to_owned(),
+            references: prepared(call),
+            gateway_state: None,
+            method: method.kind,
+            last4: method.last4,
+        })
+    }
+
+    fn outcome(
+        &self,
+        call: &StepCall,
+        key: &str,
+        mut record: AttemptRecord,
+        said: Said,
+        state: &str,
+        outcome: &str,
+    ) -> Result<StepResult, StepFault> {
+        let mut patch = json!({ "payment": { "attempts": {}, "action": null } });
+        let result = match said {
+            Said::Succeeded(result) => {
+                state.clone_into(&mut record.state);
+                learn(&mut record, &result.references, result.gateway_state.as_deref());
+                StepResult::outcome(outcome).effect(TookEffect::Yes)
+            }
+            Said::Declined(result, decline) => {
+                "declined".clone_into(&mut record.state);
+                learn(&mut record, &result.references, result.gateway_state.as_deref());
+                patch["problem"] = declined(call, Some(&decline));
+                let open = matches!(result.took_effect, wit::TookEffect::Open | wit::TookEffect::Yes);
+                StepResult::outcome("declined").effect(if open { TookEffect::Open } else { TookEffect::No })
+            }
+            Said::Pending(result, action) => {
+                "open".clone_into(&mut record.state);
+                learn(&mut record, &result.references, result.gateway_state.as_deref());
+                patch["payment"]["action"] = shown(&action);
+                StepResult::outcome("action_required").effect(TookEffect::Open)
+            }
+            Said::Unknown(why) => {
+                "unknown".clone_into(&mut record.state);
+                StepResult::outcome("unknown").effect(TookEffect::Unknown).note(json!({ "why": cut(&why) }))
+            }
+            Said::NotSent(why) => {
+                return Err(StepFault::NotSent { code: "gateway".to_owned(), text: cut(&why) });
+            }
+        };
+        patch["payment"]["attempts"][key] = to_json(&record)?;
+        Ok(result.patch(patch))
+    }
+}
+
+struct Made {
+    request: wit::PaymentRequest,
+    record: AttemptRecord,
+    bound: Arc<Bound>,
+    settings: Settings,
+}
+
+impl Said {
+    fn words(self) -> String {
+        match self {
+            Said::Succeeded(_) => "it succeeded".to_owned(),
+            Said::Declined(_, decline) => format!("declined: {}", decline.code),
+            Said::Pending(..) => "it is pending".to_owned(),
+            Said::Unknown(why) | Said::NotSent(why) => why,
+        }
+    }
+}
+
+/// Believes an answer only as far as the exchange carries it.
+fn doubt(answer: Result<Answer<wit::PaymentResult>, Failure>, amount: &till_sandbox::wit::types::Money) -> Said {
+    till_engine::crash::point("call.request-sent.before-response");
+    let unsent = |report: &Report, why: String| if report.sent { Said::Unknown(why) } else { Said::NotSent(why) };
+    let (result, report) = match answer {
+        Err(failure) => return unsent(&failure.report, failure.to_string()),
+        Ok(Answer { value: Err(error), report }) => return unsent(&report, words(&error)),
+        Ok(Answer { value: Ok(result), report }) => (result, report),
+    };
+    if report.sent && !report.complete_response {
+        return Said::Unknown("the gateway's answer did not come whole".to_owned());
+    }
+    match (&result.status, result.took_effect) {
+        (wit::PaymentStatus::Unknown(why), _) => Said::Unknown(why.clone()),
+        (_, wit::TookEffect::Unknown) => Said::Unknown("it is not known whether it took effect".to_owned()),
+        (wit::PaymentStatus::Succeeded, _) if !report.sent => {
+            Said::Unknown("the component reports a success without having asked the gateway".to_owned())
+        }
+        (wit::PaymentStatus::Succeeded, wit::TookEffect::No) => {
+            Said::Unknown("the component reports a success that did not take effect".to_owned())
+        }
+        (wit::PaymentStatus::Succeeded, _) => match &result.confirmed {
+            Some(confirmed) if confirmed == amount => Said::Succeeded(result),
+            other => Said::Unknown(format!("the gateway confirmed {other:?}, not {} {}", amount.minor, amount.currency)),
+        },
+        (wit::PaymentStatus::Declined(decline), _) => {
+            let decline = decline.clone();
+            Said::Declined(result, decline)
+        }
+        (wit::PaymentStatus::Pending(action), _) => {
+            let action = action.clone();
+            Said::Pending(result, action)
+        }
+    }
+}
+
+fn unclear(_call: &StepCall, why: &str) -> StepResult {
+    StepResult::outcome("unknown").note(json!({ "why": cut(why) }))
+}
+
+fn words(error: &ComponentError) -> String {
+    let (ComponentError::InvalidConfig(d)
+    | ComponentError::InvalidInput(d)
+    | ComponentError::Unavailable(d)
+    | ComponentError::Internal(d)) = error;
+    cut(&format!("{}: {}", d.code, d.text))
+}
+
+fn attempt(
+    call: &StepCall,
+    key: &str,
+    operation: wit::Operation,
+    record: &AttemptRecord,
+    first_sent_us: Option<i64>,
+) -> wit::Attempt {
+    let order = |field: &str| {
+        call.context.get("order").and_then(|o| o.get(field)).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    wit::Attempt {
+        key: key.to_owned(),
+        operation,
+        first_sent_ms: first_sent_us.and_then(|us| u64::try_from(us / 1000).ok()),
+        amount: till_sandbox::wit::types::Money { minor: record.amount, currency: record.currency.clone() },
+        references: record
+            .references
+            .iter()
+            .map(|(kind, value)| wit::Reference { kind: kind.clone(), value: value.clone() })
+            .collect(),
+        gateway_state: record.gateway_state.clone(),
+        order: order("id"),
+        order_number: order("number"),
+        attributes: vec![],
+    }
+}
+
+fn pairs(references: &[wit::Reference]) -> Vec<(String, String)> {
+    references.iter().map(|r| (r.kind.clone(), r.value.clone())).collect()
+}
+
+fn prepared(call: &StepCall) -> Vec<(String, String)> {
+    let prepared = call.context.get("payment").and_then(|p| p.get("prepared")).and_then(|p| p.get("references"));
+    prepared.and_then(|r| serde_json::from_value(r.clone()).ok()).unwrap_or_default()
+}
+
+/// References and state only grow: what a later answer leaves out stays known.
+fn learn(record: &mut AttemptRecord, references: &[wit::Reference], state: Option<&str>) {
+    for reference in pairs(references) {
+        if !record.references.contains(&reference) {
+            record.references.push(reference);
+        }
+    }
+    if let Some(state) = state {
+        record.gateway_state = Some(state.to_owned());
+    }
+}
+
+fn shown(action: &wit::NextAction) -> Value {
+    let (kind, value) = match &action.kind {
+        wit::ActionKind::Redirect(url) => ("redirect", json!(url)),
+        wit::ActionKind::ClientSecret(secret) => ("client_secret", json!(secret)),
+        wit::ActionKind::Qr(text) => ("qr", json!(text)),
+        wit::ActionKind::Collect(fields) => ("collect", json!(fields)),
+        wit::ActionKind::Wait => ("wait", Value::Null),
+    };
+    json!({ "kind": kind, "value": value, "expires_ms": action.expires_ms, "text": action.text })
+}
+
+fn declined(call: &StepCall, decline: Option<&wit::Decline>) -> Value {
+    let hash = call.context.get("submit").and_then(|s| s.get("hash")).cloned().unwrap_or(Value::Null);
+    let order = call.context.get("order").cloned().unwrap_or(Value::Null);
+    let decline = decline.map_or(Value::Null, |d| {
+        let class = match d.class {
+            wit::DeclineClass::Hard => "hard",
+            wit::DeclineClass::Soft => "soft",
+            wit::DeclineClass::Fraud => "fraud",
+            wit::DeclineClass::Authentication => "authentication",
+        };
+        json!({ "code": d.code, "class": class, "text": d.text })
+    });
+    json!({ "code": "payment-declined", "decline": decline, "order": order, "hash": hash })
+}

@@ -1,0 +1,143 @@
+//! `till component`: the admin API from the command line.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+/// Commands on components.
+#[derive(Subcommand)]
+pub enum ComponentCommand {
+    /// Upload a component and bind it to a slot; the next checkout uses it, those under way keep theirs.
+    Push(Push),
+    /// What the slots use now.
+    List(Server),
+}
+
+/// Which host, and as whom.
+#[derive(Args)]
+pub struct Server {
+    /// Address of the host.
+    #[arg(long, env = "TILL_URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// Token with the scope `admin` (`till token --customer you --scope admin`).
+    #[arg(long, env = "TILL_ADMIN_TOKEN", hide_env_values = true)]
+    token: String,
+}
+
+/// What to push.
+#[derive(Args)]
+pub struct Push {
+    /// pricing, promotion, tax, shipping or payment-gateway.
+    #[arg(long)]
+    slot: String,
+    /// Position in an ordered slot (`10`, `20`), or the payment method a gateway serves.
+    #[arg(long, default_value = "default")]
+    name: String,
+    /// Configuration, JSON, checked against the component's schema.
+    #[arg(long, value_name = "FILE")]
+    config_file: Option<PathBuf>,
+    /// Origin a gateway may reach: `https://api.example.com`. May be repeated.
+    #[arg(long = "origin")]
+    origins: Vec<String>,
+    /// Let names lead to loopback and private addresses. For gateways of your own network.
+    #[arg(long)]
+    allow_private_addresses: bool,
+    /// What happens when it cannot answer: `refuse` or `omit`.
+    #[arg(long, default_value = "refuse")]
+    policy: String,
+    /// Table as `name=file.json` (an object of strings). May be repeated.
+    #[arg(long = "table")]
+    tables: Vec<String>,
+    /// The component: built for `wasm32-wasip2`.
+    wasm: PathBuf,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// Runs a command on components.
+pub async fn run(command: ComponentCommand) -> anyhow::Result<ExitCode> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match command {
+        ComponentCommand::Push(push) => self::push(push).await,
+        ComponentCommand::List(server) => list(server).await,
+    }
+}
+
+async fn push(push: Push) -> anyhow::Result<ExitCode> {
+    let wasm = std::fs::read(&push.wasm).with_context(|| format!("read {}", push.wasm.display()))?;
+    let config: Value = match &push.config_file {
+        None => json!({}),
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+            serde_json::from_str(&text).with_context(|| format!("read {}", path.display()))?
+        }
+    };
+    let mut tables: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    for table in &push.tables {
+        let (name, path) = table.split_once('=').context("write --table as name=file.json")?;
+        let text = std::fs::read_to_string(path).with_context(|| format!("read {path}"))?;
+        tables.insert(name.to_owned(), serde_json::from_str(&text).with_context(|| format!("read {path}"))?);
+    }
+    let body = json!({
+        "slot": push.slot,
+        "name": push.name,
+        "config": config,
+        "origins": push.origins,
+        "allowPrivateAddresses": push.allow_private_addresses,
+        "policy": push.policy,
+        "tables": tables,
+        "wasmBase64": base64::engine::general_purpose::STANDARD.encode(&wasm),
+    });
+    let client = reqwest::Client::new();
+    let url = format!("{}/api/v1/admin/components", push.server.url);
+    let answer = client.post(url).bearer_auth(&push.server.token).json(&body).send().await.context("reach the host")?;
+    let made = read(answer).await?;
+    println!("{} {} is active in {}/{} as revision {}", text(&made["info"]["name"]), text(&made["info"]["version"]), text(&made["slot"]), text(&made["name"]), made["revision"]);
+    println!("component {}", text(&made["component"]));
+    println!("binding   {}", text(&made["digest"]));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(server: Server) -> anyhow::Result<ExitCode> {
+    let url = format!("{}/api/v1/admin/components", server.url);
+    let answer = reqwest::Client::new().get(url).bearer_auth(&server.token).send().await.context("reach the host")?;
+    let found = read(answer).await?;
+    let rows = found.as_array().or_else(|| found["components"].as_array()).or_else(|| found["items"].as_array()).cloned().unwrap_or_default();
+    println!("{:<16} {:<12} {:>3}  {:<24} {:<10} component", "slot", "name", "rev", "component name", "version");
+    for row in rows {
+        println!(
+            "{:<16} {:<12} {:>3}  {:<24} {:<10} {}",
+            text(&row["slot"]),
+            text(&row["name"]),
+            row["revision"],
+            text(&row["info"]["name"]),
+            text(&row["info"]["version"]),
+            text(&row["component"]).chars().take(16).collect::<String>()
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn read(answer: reqwest::Response) -> anyhow::Result<Value> {
+    let status = answer.status();
+    let body = answer.text().await?;
+    if !status.is_success() {
+        let problem: Value = serde_json::from_str(&body).unwrap_or(Value::Null);
+        let detail = problem["detail"].as_str().map_or(body.as_str(), |d| d);
+        let mut message = format!("the host answered {status}: {detail}");
+        for error in problem["errors"].as_array().into_iter().flatten() {
+            message.push_str(&format!("\n  {}: {}", text(&error["field"]), text(&error["why"])));
+        }
+        bail!(message);
+    }
+    serde_json::from_str(&body).context("read the answer")
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}

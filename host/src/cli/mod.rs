@@ -1,0 +1,52 @@
+//! Commands of the binary, one file each.
+
+mod component;
+mod seed;
+mod serve;
+mod token;
+mod workflow;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The checkout engine: durable workflows, sandboxed components.
+#[derive(Parser)]
+#[command(name = "till", version, about, propagate_version = true)]
+pub struct Cli {
+    /// Settings of this host [default: till.toml, if it is there].
+    #[arg(long, global = true, env = "TILL_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the host: HTTP API, workflows, components.
+    Serve(serve::Serve),
+    /// Mint a token for development.
+    Token(token::TokenArgs),
+    /// Upload components and see what the slots use.
+    #[command(subcommand)]
+    Component(component::ComponentCommand),
+    /// Check, draw and simulate workflow files. No server needed.
+    #[command(subcommand)]
+    Workflow(workflow::WorkflowCommand),
+}
+
+/// Runs a command.
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let config = crate::config::Config::read(cli.config.as_deref())?;
+    match cli.command {
+        Command::Workflow(command) => workflow::run(command),
+        Command::Token(args) => token::run(&args, &config),
+        Command::Component(command) => block_on(component::run(command)),
+        Command::Serve(serve) => block_on(serve::run(serve, config)),
+    }
+}
+
+fn block_on(future: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(future)
+}

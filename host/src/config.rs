@@ -1,0 +1,40 @@
+//! `till.toml`: settings of this host. Unknown keys are errors; flags and environment go before it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::Deserialize;
+
+/// Settings of this host.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Address to listen on: `127.0.0.1:8080`.
+    pub listen: Option<String>,
+    /// `till.db`, or `postgres://…`.
+    pub database: Option<String>,
+    /// Folder with workflow files; none: those built in.
+    pub workflows: Option<PathBuf>,
+    /// Secret of HS256 tokens, at least 32 bytes.
+    pub jwt_secret: Option<String>,
+    /// Public key of RS256 or EdDSA tokens, PEM.
+    pub jwt_public_key: Option<PathBuf>,
+    /// Secrets that bindings name. Components never see them.
+    pub secrets: BTreeMap<String, String>,
+}
+
+impl Config {
+    /// Reads a file; a file that is not there is an empty one only if it was not asked for.
+    pub fn read(path: Option<&Path>) -> anyhow::Result<Config> {
+        let (path, asked) = match path {
+            Some(path) => (path.to_owned(), true),
+            None => (PathBuf::from("till.toml"), false),
+        };
+        match std::fs::read_to_string(&path) {
+            Ok(text) => toml::from_str(&text).with_context(|| format!("read {}", path.display())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !asked => Ok(Config::default()),
+            Err(error) => Err(error).with_context(|| format!("read {}", path.display())),
+        }
+    }
+}

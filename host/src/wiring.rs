@@ -1,0 +1,86 @@
+//! Builds the rooms and hands each its neighbours; the only place that names them all.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use till_commerce::Shop;
+use till_commerce::checkout::CheckoutSteps;
+use till_commerce::checkout::steps::Numbers;
+use till_engine::ports::Clock;
+use till_engine::runner::{Error as RunnerError, Runner};
+use till_registry::Registry;
+use till_sandbox::{Sandbox, SandboxConfig, Secret};
+use till_store::{Options, Store};
+use uuid::Uuid;
+
+/// Workflows built into the binary; a folder of the operator's replaces them by name.
+pub const BUILT_IN: &[(&str, &str)] = &[
+    ("checkout.yaml", include_str!("../../workflows/checkout.yaml")),
+    ("bench-8.yaml", include_str!("../../workflows/bench-8.yaml")),
+    ("bench-8-strict.yaml", include_str!("../../workflows/bench-8-strict.yaml")),
+];
+
+/// All rooms of a running host.
+pub struct House {
+    /// Every table.
+    pub store: Arc<Store>,
+    /// Components and bindings.
+    pub registry: Arc<Registry>,
+    /// Workflow instances.
+    pub runner: Arc<Runner<Store>>,
+    /// What a shop does.
+    pub shop: Arc<Shop>,
+}
+
+/// Opens the database and wires the rooms.
+pub async fn build(
+    database: &str,
+    secrets: impl IntoIterator<Item = (String, String)>,
+    workflows: Option<&Path>,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<House> {
+    let store = Arc::new(Store::open(&Options::new(database)).await.context("open the database")?);
+    let sandbox = Sandbox::new(SandboxConfig::default()).context("make the sandbox")?;
+    let secrets: HashMap<String, Secret> =
+        secrets.into_iter().map(|(name, value)| (name, Secret::new(value.into_bytes()))).collect();
+    let registry = Arc::new(Registry::new(store.clone(), sandbox, secrets));
+    let numbers = Arc::new(Numbers::new(store.clone()));
+    let steps = Arc::new(CheckoutSteps::new(store.clone(), registry.clone(), numbers.clone()));
+    let host = format!("host-{}", Uuid::now_v7().simple());
+    let runner = Runner::new(store.clone(), steps, clock, &host);
+    for (name, source) in sources(workflows)? {
+        match runner.publish("*", &source).await {
+            Ok(definition) => {
+                tracing::info!(workflow = %definition.file.id, digest = %definition.digest, "publish");
+            }
+            Err(RunnerError::Definition(findings)) => {
+                for finding in &findings {
+                    eprintln!("{name}: {finding}");
+                }
+                bail!("{name} has {} findings", findings.len());
+            }
+            Err(error) => return Err(error).context(name),
+        }
+    }
+    let shop = Arc::new(Shop::new(store.clone(), registry.clone(), runner.clone(), numbers));
+    Ok(House { store, registry, runner, shop })
+}
+
+/// File names and texts of all workflows.
+fn sources(folder: Option<&Path>) -> anyhow::Result<Vec<(String, String)>> {
+    let mut all: Vec<(String, String)> = BUILT_IN.iter().map(|(n, s)| ((*n).to_owned(), (*s).to_owned())).collect();
+    let Some(folder) = folder else { return Ok(all) };
+    let entries = std::fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == "yaml" || e == "yml") {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+            all.retain(|(known, _)| *known != name);
+            all.push((name, text));
+        }
+    }
+    Ok(all)
+}
