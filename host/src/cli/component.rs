@@ -95,9 +95,22 @@ async fn push(push: Push) -> anyhow::Result<ExitCode> {
     });
     let client = reqwest::Client::new();
     let url = format!("{}/api/v1/admin/components", push.server.url);
-    let answer = client.post(url).bearer_auth(&push.server.token).json(&body).send().await.context("reach the host")?;
+    let answer = client
+        .post(url)
+        .bearer_auth(&push.server.token)
+        .json(&body)
+        .send()
+        .await
+        .context("reach the host")?;
     let made = read(answer).await?;
-    println!("{} {} is active in {}/{} as revision {}", text(&made["info"]["name"]), text(&made["info"]["version"]), text(&made["slot"]), text(&made["name"]), made["revision"]);
+    println!(
+        "{} {} is active in {}/{} as revision {}",
+        text(&made["info"]["name"]),
+        text(&made["info"]["version"]),
+        text(&made["slot"]),
+        text(&made["name"]),
+        made["revision"]
+    );
     println!("component {}", text(&made["component"]));
     println!("binding   {}", text(&made["digest"]));
     Ok(ExitCode::SUCCESS)
@@ -105,10 +118,19 @@ async fn push(push: Push) -> anyhow::Result<ExitCode> {
 
 async fn list(server: Server) -> anyhow::Result<ExitCode> {
     let url = format!("{}/api/v1/admin/components", server.url);
-    let answer = reqwest::Client::new().get(url).bearer_auth(&server.token).send().await.context("reach the host")?;
+    let answer =
+        reqwest::Client::new().get(url).bearer_auth(&server.token).send().await.context("reach the host")?;
     let found = read(answer).await?;
-    let rows = found.as_array().or_else(|| found["components"].as_array()).or_else(|| found["items"].as_array()).cloned().unwrap_or_default();
-    println!("{:<16} {:<12} {:>3}  {:<24} {:<10} component", "slot", "name", "rev", "component name", "version");
+    let rows = found
+        .as_array()
+        .or_else(|| found["components"].as_array())
+        .or_else(|| found["items"].as_array())
+        .cloned()
+        .unwrap_or_default();
+    println!(
+        "{:<16} {:<12} {:>3}  {:<24} {:<10} component",
+        "slot", "name", "rev", "component name", "version"
+    );
     for row in rows {
         println!(
             "{:<16} {:<12} {:>3}  {:<24} {:<10} {}",
