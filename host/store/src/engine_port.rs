@@ -432,6 +432,13 @@ impl Store {
         row.map(|r| r.uid(0)).transpose()
     }
 
+    /// How many instances a merchant has. Counts rows: for benches and operators, not for requests.
+    pub async fn instance_count(&self, merchant: &str) -> Result<i64, StoreError> {
+        let sql = "SELECT COUNT(*) FROM wf_instance WHERE merchant = $1";
+        let row = self.read().await?.row(sql, &[P::T(merchant)]).await?;
+        row.map_or(Ok(0), |r| r.int(0))
+    }
+
     /// How an engine would run the statements every checkout passes: `(name, plan)`.
     pub async fn explain_hot(&self) -> Result<Vec<(&'static str, String)>, StoreError> {
         const HOT: &[(&str, &str, &str)] = &[

@@ -1,113 +1,51 @@
 //! `cargo xtask demo`: the main job on embedded SQLite, seen from outside through HTTP.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::io::Write as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-/// Secrets of the demo; they open nothing but the simulator that the demo itself starts.
-const API_KEY: &str = "sk_demo";
-const WEBHOOK_SECRET: &str = "whsec_demo";
-const JWT_SECRET: &str = "till-demo-secret-till-demo-secret";
-const MERCHANT: &str = "demo";
+use crate::host::{Process, Shop};
+
 const CUSTOMER: &str = "CUST-12345";
-
-/// A process that is stopped when the demo ends, however it ends.
-struct Process {
-    child: Child,
-    url: String,
-}
-
-impl Process {
-    fn start(mut command: Command, what: &str) -> anyhow::Result<Process> {
-        let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("start {what}"))?;
-        let stdout = child.stdout.take().context("its output")?;
-        let mut lines = BufReader::new(stdout);
-        let mut first = String::new();
-        lines.read_line(&mut first)?;
-        let Some(at) = first.find("http://") else {
-            let _ = child.kill();
-            bail!("{what} did not tell its address, but: {first}");
-        };
-        let url = first[at..].trim().to_owned();
-        // Whatever it prints later must not fill the pipe.
-        std::thread::spawn(move || for _ in lines.lines() {});
-        Ok(Process { child, url })
-    }
-
-    /// SIGKILL: no goodbye.
-    fn kill(mut self) -> anyhow::Result<()> {
-        self.child.kill()?;
-        self.child.wait()?;
-        Ok(())
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+const DATABASE: &str = "till.db";
 
 struct Demo {
-    till: PathBuf,
-    simulator_binary: PathBuf,
-    guests: PathBuf,
-    folder: PathBuf,
-    root: PathBuf,
-    client: reqwest::blocking::Client,
+    shop: Shop,
 }
 
 /// Runs the demo. With `keep` the host goes on serving until Ctrl-C.
-pub fn run(root: &Path, target: &Path, keep: bool) -> anyhow::Result<()> {
+pub fn run(root: &Path, target: &Path, keep: bool) -> Result<()> {
     let started = Instant::now();
     step("Building components");
-    crate::guests::build(root, target)?;
+    crate::guests::build()?;
     step("Building the host and the gateway simulator (the first time takes some minutes)");
-    crate::cargo(root, &["build", "--package", "till", "--package", "till-simulator"])?;
+    crate::cargo::run(&["build", "--workspace", "--bins"])?;
     let folder = target.join("demo");
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
     }
     std::fs::create_dir_all(&folder)?;
-    let demo = Demo {
-        till: target.join("debug/till"),
-        simulator_binary: target.join("debug/till-simulator"),
-        guests: target.join("guests"),
-        folder,
-        root: root.to_owned(),
-        client: reqwest::blocking::Client::builder().timeout(Duration::from_secs(60)).build()?,
-    };
+    let demo = Demo { shop: Shop::new(root, target, &folder, "debug") };
     demo.play(keep, started)
 }
 
 impl Demo {
-    fn play(&self, keep: bool, started: Instant) -> anyhow::Result<()> {
+    fn play(&self, keep: bool, started: Instant) -> Result<()> {
         step("Starting the gateway simulator and the host on a fresh SQLite file");
-        let simulator = self.simulator()?;
-        let host = self.host(0)?;
+        let simulator = self.shop.simulator()?;
+        let host = self.shop.host(DATABASE)?;
         let port: u16 = host.url.rsplit(':').next().unwrap_or_default().parse().context("the port")?;
         println!("   host      {}\n   simulator {}", host.url, simulator.url);
-        let shopper = self.token(&["--customer", CUSTOMER])?;
-        let admin = self.token(&["--customer", "admin", "--scope", "admin operator"])?;
+        let shopper = self.shop.token(&["--customer", CUSTOMER])?;
+        let admin = self.shop.token(&["--customer", "admin", "--scope", "admin operator"])?;
 
         step("Pushing five components through the admin API");
-        for (slot, name, guest) in [
-            ("pricing", "default", "price-list"),
-            ("promotion", "10", "promotions"),
-            ("tax", "default", "tax-table"),
-            ("shipping", "default", "zone-shipping"),
-        ] {
-            self.push(&host.url, &admin, slot, name, guest, &self.config(guest), &[])?;
+        for line in self.shop.push_all(&host.url, &simulator.url)? {
+            println!("   {line}");
         }
-        let gateway = self.folder.join("gateway.json");
-        std::fs::write(&gateway, json!({ "base_url": simulator.url }).to_string())?;
-        let origin = ["--origin", simulator.url.as_str(), "--allow-private-addresses"];
-        self.push(&host.url, &admin, "payment-gateway", "default", "sim-gateway", &gateway, &origin)?;
 
         step("A shopper buys two headphones with SUMMER2024 and 500 points");
         let order = self.worked_example(&host.url, &shopper)?;
@@ -117,11 +55,12 @@ impl Demo {
         step("A merchant adds a promotion component while a session is open: no rebuild, no restart");
         self.add_to_cart(&host.url, &shopper)?;
         let open = self.call("POST", &host.url, "/api/v1/checkout/initiate", &shopper, None)?.1;
-        let autumn = self.folder.join("autumn.json");
+        let autumn = self.shop.folder.join("autumn.json");
         std::fs::write(&autumn, json!({ "title": "Autumn days", "ppm": 100_000 }).to_string())?;
-        self.push(&host.url, &admin, "promotion", "20", "percent-off", &autumn, &[])?;
+        println!("   {}", self.shop.push(&host.url, "promotion", "20", "percent-off", &autumn, &[])?);
         let id = open["checkoutSessionId"].as_str().context("a session")?;
-        let kept = self.call("PUT", &host.url, &format!("/api/v1/checkout/{id}"), &shopper, Some(&json!({ "promotionCodes": [] })))?.1;
+        let path = format!("/api/v1/checkout/{id}");
+        let kept = self.call("PUT", &host.url, &path, &shopper, Some(&json!({ "promotionCodes": [] })))?.1;
         let next = self.call("POST", &host.url, "/api/v1/checkout/initiate", &shopper, None)?.1;
         let discounts = |session: &Value| session["quote"]["totals"]["discounts"].to_string();
         println!("   the open session keeps what it started with: discounts {}", discounts(&kept));
@@ -132,20 +71,26 @@ impl Demo {
         let charges = self.charges(&simulator)?;
         self.simulate(&simulator, "capture", "slow")?;
         let id = next["checkoutSessionId"].as_str().context("a session")?.to_owned();
-        let body = json!({ "checkoutSessionId": id, "shippingMethod": "standard", "paymentMethod": { "id": "PM-001", "type": "credit_card" } });
-        let (client, url, bearer) = (self.client.clone(), format!("{}/api/v1/checkout/submit", host.url), shopper.clone());
-        let submit = std::thread::spawn(move || client.post(url).bearer_auth(bearer).json(&body).send());
+        let body = json!({
+            "checkoutSessionId": id,
+            "shippingMethod": "standard",
+            "paymentMethod": { "id": "PM-001", "type": "credit_card" },
+        });
+        let (client, bearer) = (self.shop.client().clone(), shopper.clone());
+        let url = format!("{}/api/v1/checkout/submit", host.url);
+        let submit = std::thread::spawn(move || {
+            client.post(url).bearer_auth(bearer).header("content-type", "application/json").body(body.to_string()).send()
+        });
         wait(Duration::from_secs(20), "the charge", || Ok(self.charges(&simulator)? > charges))?;
         host.kill()?;
         let lost = submit.join().is_ok_and(|answer| answer.is_err());
-        println!("   the gateway has charged; the shopper's connection {}", if lost { "broke without an answer" } else { "was answered" });
-        let host = self.host(port)?;
+        let how = if lost { "broke without an answer" } else { "was answered" };
+        println!("   the gateway has charged; the shopper's connection {how}");
+        let host = self.shop.host_on(port, DATABASE)?;
         println!("   the host is back; it asks the gateway before it sends anything");
         let path = format!("/api/v1/checkout/{id}");
-        let mut session = Value::Null;
         wait(Duration::from_secs(60), "the order", || {
-            session = self.call("GET", &host.url, &path, &shopper, None)?.1;
-            Ok(session["status"] == "confirmed")
+            Ok(self.call("GET", &host.url, &path, &shopper, None)?.1["status"] == "confirmed")
         })?;
         let made = self.charges(&simulator)? - charges;
         let orders = self.call("GET", &host.url, "/api/v1/orders", &shopper, None)?.1;
@@ -153,64 +98,11 @@ impl Demo {
         println!("   charges for it: {made}   orders of the shopper: {orders} (one before, one now)");
         ensure!(made == 1 && orders == 2, "money was lost or doubled");
 
-        println!("\nDone in {} s. Everything above ran on {}.", started.elapsed().as_secs(), self.folder.join("till.db").display());
-        if keep { self.serve(host, simulator, &shopper, &admin) } else { Ok(()) }
+        println!("\nDone in {} s.", started.elapsed().as_secs());
+        if keep { self.serve(host, &simulator, &shopper, &admin) } else { Ok(()) }
     }
 
-    fn simulator(&self) -> anyhow::Result<Process> {
-        let mut command = Command::new(&self.simulator_binary);
-        command.arg("--database").arg(self.folder.join("simulator.db")).args(["--api-key", API_KEY]);
-        Process::start(command, "the simulator")
-    }
-
-    fn host(&self, port: u16) -> anyhow::Result<Process> {
-        let config = self.folder.join("till.toml");
-        std::fs::write(
-            &config,
-            format!("jwt_secret = \"{JWT_SECRET}\"\n[secrets]\napi_key = \"{API_KEY}\"\nwebhook = \"{WEBHOOK_SECRET}\"\n"),
-        )?;
-        let mut command = Command::new(&self.till);
-        command
-            .arg("--config")
-            .arg(&config)
-            .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--database"])
-            .arg(self.folder.join("till.db"))
-            .arg("--seed")
-            .arg(self.root.join("host/demo/seed.json"))
-            .env("RUST_LOG", "warn");
-        Process::start(command, "the host")
-    }
-
-    fn token(&self, args: &[&str]) -> anyhow::Result<String> {
-        let output = Command::new(&self.till)
-            .arg("--config")
-            .arg(self.folder.join("till.toml"))
-            .args(["token", "--merchant", MERCHANT])
-            .args(args)
-            .output()?;
-        ensure!(output.status.success(), "till token: {}", String::from_utf8_lossy(&output.stderr));
-        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
-    }
-
-    fn config(&self, guest: &str) -> PathBuf {
-        self.root.join("components").join(guest).join("demo.json")
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the options of the command")]
-    fn push(&self, url: &str, admin: &str, slot: &str, name: &str, guest: &str, config: &Path, extra: &[&str]) -> anyhow::Result<()> {
-        let output = Command::new(&self.till)
-            .args(["component", "push", "--url", url, "--token", admin, "--slot", slot, "--name", name, "--config-file"])
-            .arg(config)
-            .args(extra)
-            .arg(self.guests.join(format!("{guest}.wasm")))
-            .output()?;
-        ensure!(output.status.success(), "till component push: {}", String::from_utf8_lossy(&output.stderr));
-        let text = String::from_utf8_lossy(&output.stdout);
-        println!("   {}", text.lines().next().unwrap_or_default());
-        Ok(())
-    }
-
-    fn worked_example(&self, url: &str, token: &str) -> anyhow::Result<Value> {
+    fn worked_example(&self, url: &str, token: &str) -> Result<Value> {
         self.add_to_cart(url, token)?;
         let session = self.call("POST", url, "/api/v1/checkout/initiate", token, None)?.1;
         let address = json!({ "street": "123 Main St", "city": "San Francisco", "state": "CA", "zipCode": "94105", "country": "US" });
@@ -229,39 +121,34 @@ impl Demo {
         Ok(order)
     }
 
-    fn add_to_cart(&self, url: &str, token: &str) -> anyhow::Result<()> {
+    fn add_to_cart(&self, url: &str, token: &str) -> Result<()> {
         let item = json!({ "productId": "PROD-12345", "sku": "SKU-ABC-001", "quantity": 2, "warehouseId": "US-WEST-01" });
         let (status, body) = self.call("POST", url, "/api/v1/cart/items", token, Some(&item))?;
         ensure!(status == 200, "the cart answered {status}: {body}");
         Ok(())
     }
 
-    fn call(&self, method: &str, url: &str, path: &str, token: &str, body: Option<&Value>) -> anyhow::Result<(u16, Value)> {
-        let mut request = self.client.request(method.parse()?, format!("{url}{path}")).bearer_auth(token);
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let answer = request.send().with_context(|| format!("{method} {path}"))?;
-        let status = answer.status().as_u16();
-        let text = answer.text()?;
-        Ok((status, serde_json::from_str(&text).with_context(|| format!("{method} {path}: {text}"))?))
+    fn call(&self, method: &str, url: &str, path: &str, token: &str, body: Option<&Value>) -> Result<(u16, Value)> {
+        self.shop.call(method, url, path, token, body)
     }
 
-    fn charges(&self, simulator: &Process) -> anyhow::Result<usize> {
-        let text = self.client.get(format!("{}/admin/charges", simulator.url)).send()?.text()?;
+    fn charges(&self, simulator: &Process) -> Result<usize> {
+        let text = self.shop.client().get(format!("{}/admin/charges", simulator.url)).send()?.text()?;
         let all: Value = serde_json::from_str(&text)?;
         let rows = all["charges"].as_array().cloned().unwrap_or_default();
         Ok(rows.iter().filter(|c| c["operation"] == "capture" || c["kind"] == "capture").count())
     }
 
-    fn simulate(&self, simulator: &Process, operation: &str, behaviour: &str) -> anyhow::Result<()> {
+    fn simulate(&self, simulator: &Process, operation: &str, behaviour: &str) -> Result<()> {
         let body = json!({ "operation": operation, "behaviour": behaviour, "times": 1 });
-        self.client.post(format!("{}/admin/behaviour", simulator.url)).json(&body).send()?.error_for_status()?;
+        let url = format!("{}/admin/behaviour", simulator.url);
+        let request = self.shop.client().post(url).header("content-type", "application/json").body(body.to_string());
+        request.send()?.error_for_status()?;
         Ok(())
     }
 
-    fn serve(&self, mut host: Process, simulator: Process, shopper: &str, admin: &str) -> anyhow::Result<()> {
-        let env = self.folder.join("env");
+    fn serve(&self, host: Process, simulator: &Process, shopper: &str, admin: &str) -> Result<()> {
+        let env = self.shop.folder.join("env");
         std::fs::write(
             &env,
             format!(
@@ -283,8 +170,7 @@ impl Demo {
         }
         std::io::stdout().flush()?;
         // Ctrl-C reaches the whole group: the host drains and ends, then so does this.
-        host.child.wait()?;
-        Ok(())
+        host.wait()
     }
 }
 
@@ -293,7 +179,7 @@ fn step(text: &str) {
     let _ = std::io::stdout().flush();
 }
 
-fn wait(limit: Duration, what: &str, mut done: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+fn wait(limit: Duration, what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
     let until = Instant::now() + limit;
     while !done()? {
         ensure!(Instant::now() < until, "{what} did not come within {} s", limit.as_secs());
