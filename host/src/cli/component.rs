@@ -235,7 +235,11 @@ async fn time(time: Time) -> anyhow::Result<ExitCode> {
             id: "CART".to_owned(),
             lines,
             customer: None,
-            codes: vec![wit::Code { code: "SUMMER2024".to_owned(), uses_left: None, customer_uses_left: None }],
+            codes: vec![wit::Code {
+                code: "SUMMER2024".to_owned(),
+                uses_left: None,
+                customer_uses_left: None,
+            }],
             attributes: vec![],
         },
         lines: states,
@@ -266,7 +270,8 @@ async fn time(time: Time) -> anyhow::Result<ExitCode> {
     let (mut bare, mut awaited) = (Vec::new(), Vec::new());
     for n in 0..time.calls + time.calls / 10 {
         let begun = std::time::Instant::now();
-        let answer = sandbox.promote(call.clone(), request.clone()).await.map_err(|e| anyhow::anyhow!("{e}"))?;
+        let answer =
+            sandbox.promote(call.clone(), request.clone()).await.map_err(|e| anyhow::anyhow!("{e}"))?;
         let whole = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         if let Err(error) = answer.value {
             bail!("the component answered {error:?}");

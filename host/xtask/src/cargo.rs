@@ -19,6 +19,12 @@ pub fn root() -> PathBuf {
     here.ancestors().nth(2).expect("this package is in host/xtask").to_owned()
 }
 
+/// Folder that Cargo builds into.
+pub fn target() -> Result<PathBuf> {
+    let metadata = metadata(false)?;
+    Ok(PathBuf::from(metadata["target_directory"].as_str().context("a target folder in the metadata")?))
+}
+
 /// Runs Cargo and fails with it.
 pub fn run(args: &[&str]) -> Result<()> {
     let mut cargo = command();
@@ -28,8 +34,10 @@ pub fn run(args: &[&str]) -> Result<()> {
 
 /// Prints a command, runs it, and fails with it.
 pub fn finish(command: &mut Command) -> Result<()> {
-    let words: Vec<String> =
-        std::iter::once(command.get_program()).chain(command.get_args()).map(|w| w.to_string_lossy().into_owned()).collect();
+    let words: Vec<String> = std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|w| w.to_string_lossy().into_owned())
+        .collect();
     let words = words.join(" ");
     println!("$ {words}");
     let status = command.status().with_context(|| format!("start `{words}`"))?;

@@ -26,7 +26,8 @@ pub fn build() -> Result<PathBuf> {
     }
     cargo::finish(&mut build)?;
 
-    let target = PathBuf::from(metadata["target_directory"].as_str().context("a target folder in the metadata")?);
+    let target =
+        PathBuf::from(metadata["target_directory"].as_str().context("a target folder in the metadata")?);
     let folder = target.join("guests");
     std::fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
     for guest in &guests {
@@ -45,7 +46,9 @@ pub fn build() -> Result<PathBuf> {
 
 /// Without rustup the target must have come with the compiler; if it has not, the build says so.
 fn add_target() -> Result<()> {
-    let Ok(listed) = Command::new("rustup").args(["target", "list", "--installed"]).output() else { return Ok(()) };
+    let Ok(listed) = Command::new("rustup").args(["target", "list", "--installed"]).output() else {
+        return Ok(());
+    };
     if String::from_utf8_lossy(&listed.stdout).lines().any(|line| line.trim() == TARGET) {
         return Ok(());
     }

@@ -56,7 +56,11 @@ impl Postgres {
             .output()
             .context("start initdb")?;
         if !made.status.success() {
-            bail!("initdb failed: {}{}", String::from_utf8_lossy(&made.stdout), String::from_utf8_lossy(&made.stderr));
+            bail!(
+                "initdb failed: {}{}",
+                String::from_utf8_lossy(&made.stdout),
+                String::from_utf8_lossy(&made.stderr)
+            );
         }
         // Free now; whoever takes it before the server does makes the start fail, and that is told.
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
@@ -89,7 +93,8 @@ impl Postgres {
         let started = Instant::now();
         loop {
             let port = self.port.to_string();
-            let ready = Command::new(bin.join("pg_isready")).args(["-q", "-h", "127.0.0.1", "-p", &port]).status();
+            let ready =
+                Command::new(bin.join("pg_isready")).args(["-q", "-h", "127.0.0.1", "-p", &port]).status();
             if ready.context("start pg_isready")?.success() {
                 return Ok(());
             }
@@ -172,5 +177,7 @@ fn unprivileged() -> Result<User> {
         let fields: Vec<&str> = line.split(':').collect();
         Some(User { uid: fields.get(2)?.parse().ok()?, gid: fields.get(3)?.parse().ok()? })
     };
-    of("postgres").or_else(|| of("nobody")).context("PostgreSQL refuses to run as root, and there is no user `nobody`")
+    of("postgres")
+        .or_else(|| of("nobody"))
+        .context("PostgreSQL refuses to run as root, and there is no user `nobody`")
 }

@@ -17,7 +17,9 @@ pub fn run(filter: Option<&str>) -> Result<()> {
     let postgres = Postgres::start()?;
     if postgres.is_none() {
         println!("{}", "!".repeat(80));
-        println!("NOT RUN: everything on PostgreSQL. No initdb was found in /usr/lib/postgresql/*/bin or PATH.");
+        println!(
+            "NOT RUN: everything on PostgreSQL. No initdb was found in /usr/lib/postgresql/*/bin or PATH."
+        );
         println!("{}", "!".repeat(80));
     }
     let mut tests = cargo::command();
@@ -42,5 +44,7 @@ pub fn run(filter: Option<&str>) -> Result<()> {
 
 /// Writes the documents that are generated from the code.
 pub fn rewrite_documents() -> Result<()> {
-    cargo::finish(cargo::command().args(["test", "-p", "till-tests", "--test", "it", "document_"]).env(REWRITE, "1"))
+    cargo::finish(
+        cargo::command().args(["test", "-p", "till-tests", "--test", "it", "document_"]).env(REWRITE, "1"),
+    )
 }

@@ -63,7 +63,11 @@ pub fn check() -> Result<()> {
     if !wrong.is_empty() {
         bail!("{} things are not tidy", wrong.len());
     }
-    println!("tidy: {} packages here, {} in all", cargo::packages(&workspace).len(), cargo::packages(&all).len());
+    println!(
+        "tidy: {} packages here, {} in all",
+        cargo::packages(&workspace).len(),
+        cargo::packages(&all).len()
+    );
     Ok(())
 }
 
@@ -82,7 +86,9 @@ fn edges(workspace: &Value) -> Vec<String> {
                 continue;
             }
         };
-        for known in dependencies(package).filter(|known| known.starts_with("till") && !allowed.contains(known)) {
+        for known in
+            dependencies(package).filter(|known| known.starts_with("till") && !allowed.contains(known))
+        {
             wrong.push(format!("{name} may not know {known}; it may know {allowed:?}"));
         }
     }
@@ -99,7 +105,10 @@ fn one_room_words(workspace: &Value) -> Result<Vec<String>> {
         let folder = cargo::folder(package);
         for (word, rooms) in ONE_ROOM.iter().filter(|(_, rooms)| !within(&folder, rooms)) {
             if dependencies(package).any(|name| name == *word) {
-                wrong.push(format!("{} depends on {word}, which belongs into {rooms:?}", cargo::name(package)));
+                wrong.push(format!(
+                    "{} depends on {word}, which belongs into {rooms:?}",
+                    cargo::name(package)
+                ));
             }
         }
     }
@@ -117,7 +126,11 @@ fn one_room_words(workspace: &Value) -> Result<Vec<String>> {
             let code = line.split("//").next().unwrap_or_default();
             for (word, rooms) in ONE_ROOM {
                 if has_word(code, word) && !within(&place, rooms) {
-                    wrong.push(format!("{}:{}: `{word}` belongs into {rooms:?}", place.display(), number + 1));
+                    wrong.push(format!(
+                        "{}:{}: `{word}` belongs into {rooms:?}",
+                        place.display(),
+                        number + 1
+                    ));
                 }
             }
         }
@@ -151,7 +164,9 @@ fn licences(all: &Value) -> Vec<String> {
         let (name, version) = (cargo::name(package), package["version"].as_str().unwrap_or_default());
         match package["license"].as_str() {
             Some(licence) if allowed(licence) => {}
-            Some(licence) => wrong.push(format!("{name} {version} is under `{licence}`, which is not allowed")),
+            Some(licence) => {
+                wrong.push(format!("{name} {version} is under `{licence}`, which is not allowed"))
+            }
             None => wrong.push(format!("{name} {version} does not name its licence")),
         }
     }
@@ -208,7 +223,7 @@ mod tests {
     fn a_licence_expression_is_met_by_one_of_its_choices() {
         for fine in [
             "MIT",
-    "MIT-0",
+            "MIT-0",
             "MIT OR GPL-3.0",
             "MIT/Apache-2.0",
             "Apache-2.0 AND ISC",
@@ -217,7 +232,14 @@ mod tests {
         ] {
             assert!(allowed(fine), "{fine}");
         }
-        for bad in ["GPL-3.0", "MIT AND GPL-3.0", "(MIT OR ISC) AND GPL-2.0", "GPL-2.0 WITH LLVM-exception", "", "MIT MIT"] {
+        for bad in [
+            "GPL-3.0",
+            "MIT AND GPL-3.0",
+            "(MIT OR ISC) AND GPL-2.0",
+            "GPL-2.0 WITH LLVM-exception",
+            "",
+            "MIT MIT",
+        ] {
             assert!(!allowed(bad), "{bad}");
         }
     }

@@ -41,8 +41,6 @@ struct Run {
 
 /// Runs all measurements; prints a table and, where asked, writes JSON.
 pub fn run(root: &Path, target: &Path, json_file: Option<&Path>, quick: bool) -> Result<()> {
-    crate::guests::build()?;
-    crate::cargo::run(&["build", "--release", "-p", "till", "-p", "till-simulator"])?;
     let folder = target.join("bench");
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
@@ -72,7 +70,8 @@ pub fn run(root: &Path, target: &Path, json_file: Option<&Path>, quick: bool) ->
                 memory_kb = host.memory_peak_kb()?;
             }
             stop(host, &folder)?;
-            report[name][clients.to_string()]["fsyncs"] = fsyncs(&shop, &runtime, workflow, clients, &folder)?;
+            report[name][clients.to_string()]["fsyncs"] =
+                fsyncs(&shop, &runtime, workflow, clients, &folder)?;
         }
     }
     report["memory_mb"] = json!(memory_kb / 1024);
@@ -95,7 +94,9 @@ pub fn run(root: &Path, target: &Path, json_file: Option<&Path>, quick: bool) ->
         let empty = runtime.block_on(measure(&shop, &host, Load::Workflow("bench-8".into()), 64, RUN))?;
         let mut kept = empty.executions;
         while kept < KEPT {
-            kept += runtime.block_on(measure(&shop, &host, Load::Workflow("bench-8".into()), 64, RUN))?.executions;
+            kept += runtime
+                .block_on(measure(&shop, &host, Load::Workflow("bench-8".into()), 64, RUN))?
+                .executions;
         }
         let full = runtime.block_on(measure(&shop, &host, Load::Workflow("bench-8".into()), 64, RUN))?;
         stop(host, &folder)?;
@@ -225,13 +226,19 @@ impl Http {
     async fn connect(address: &str, token: &str) -> Result<Http> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let head = format!("Host: {address}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n");
+        let head =
+            format!("Host: {address}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n");
         Ok(Http { stream, head, buffer: Vec::with_capacity(64 * 1024), count: 0 })
     }
 
     async fn call(&mut self, method: &str, path: &str, extra: &str, body: &str) -> Result<(u16, Vec<u8>)> {
         let mut request = String::with_capacity(1024 + body.len());
-        let _ = write!(request, "{method} {path} HTTP/1.1\r\n{}{extra}Content-Length: {}\r\n\r\n{body}", self.head, body.len());
+        let _ = write!(
+            request,
+            "{method} {path} HTTP/1.1\r\n{}{extra}Content-Length: {}\r\n\r\n{body}",
+            self.head,
+            body.len()
+        );
         self.stream.write_all(request.as_bytes()).await?;
         self.buffer.clear();
         loop {
@@ -256,7 +263,8 @@ impl Http {
         self.count += 1;
         let id = format!("{:x}-{}-{}", std::process::id(), self.stream.as_raw_fd(), unique());
         let path = format!("/api/v1/workflows/{name}/instances/{id}");
-        let (status, body) = self.call("PUT", &path, "Prefer: wait=30\r\n", r#"{"inputs":{"cart":"c"}}"#).await?;
+        let (status, body) =
+            self.call("PUT", &path, "Prefer: wait=30\r\n", r#"{"inputs":{"cart":"c"}}"#).await?;
         let text = String::from_utf8_lossy(&body);
         ensure!(status == 201 && text.contains("\"done\""), "{path}: {status}: {text}");
         Ok(())
@@ -275,7 +283,8 @@ impl Http {
             "promotionCodes": ["SUMMER2024"],
             "paymentMethod": { "id": "PM-001", "type": "credit_card" },
         });
-        let (status, body) = self.call("POST", "/api/v1/checkout/submit", "Prefer: wait=30\r\n", &submit.to_string()).await?;
+        let (status, body) =
+            self.call("POST", "/api/v1/checkout/submit", "Prefer: wait=30\r\n", &submit.to_string()).await?;
         ensure!(status == 201, "submit: {status}: {}", String::from_utf8_lossy(&body));
         Ok(())
     }
@@ -317,7 +326,9 @@ async fn sqlite_commits_per_s(folder: &Path) -> Result<u64> {
         .synchronous(SqliteSynchronous::Full)
         .connect()
         .await?;
-    sqlx::query("CREATE TABLE t (id INTEGER PRIMARY KEY, body TEXT NOT NULL)").execute(&mut connection).await?;
+    sqlx::query("CREATE TABLE t (id INTEGER PRIMARY KEY, body TEXT NOT NULL)")
+        .execute(&mut connection)
+        .await?;
     let body = "x".repeat(300);
     let begun = Instant::now();
     let mut count = 0;
@@ -339,7 +350,13 @@ fn component_call(shop: &Shop, target: &Path, root: &Path) -> Result<Value> {
 }
 
 /// Fsyncs of one execution, in a run of its own under strace. Null where strace is missing.
-fn fsyncs(shop: &Shop, runtime: &tokio::runtime::Runtime, workflow: &str, clients: usize, folder: &Path) -> Result<Value> {
+fn fsyncs(
+    shop: &Shop,
+    runtime: &tokio::runtime::Runtime,
+    workflow: &str,
+    clients: usize,
+    folder: &Path,
+) -> Result<Value> {
     let there = Command::new("strace").arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !there.is_ok_and(|s| s.success()) {
         return Ok(Value::Null);
@@ -353,7 +370,13 @@ fn fsyncs(shop: &Shop, runtime: &tokio::runtime::Runtime, workflow: &str, client
         .stderr(Stdio::null())
         .spawn()?;
     std::thread::sleep(Duration::from_millis(500));
-    let run = runtime.block_on(measure(shop, &host, Load::Workflow(workflow.to_owned()), clients, Duration::from_secs(2)));
+    let run = runtime.block_on(measure(
+        shop,
+        &host,
+        Load::Workflow(workflow.to_owned()),
+        clients,
+        Duration::from_secs(2),
+    ));
     // Everything that ran counts, the warm-up too: the journal says how many there were.
     let all = runtime.block_on(async {
         let admin = shop.token(&["--customer", "bench", "--scope", "admin operator"])?;
@@ -379,17 +402,32 @@ fn fsyncs(shop: &Shop, runtime: &tokio::runtime::Runtime, workflow: &str, client
 }
 
 fn print(report: &Value) {
-    println!("\nthis machine: {} fdatasync/s, {} SQLite FULL single-row commits/s", report["limits"]["fdatasync_per_s"], report["limits"]["sqlite_full_commits_per_s"]);
+    println!(
+        "\nthis machine: {} fdatasync/s, {} SQLite FULL single-row commits/s",
+        report["limits"]["fdatasync_per_s"], report["limits"]["sqlite_full_commits_per_s"]
+    );
     println!("component call, {LINES} lines: {}", report["component_call_us"]);
-    println!("memory at 64 clients: {} MB; speed with 100,000 kept: {} of that on an empty store", report["memory_mb"], report["kept_100k_ratio"]);
-    println!("\n{:<15}{:>8}{:>12}{:>10}{:>10}{:>10}{:>9}{:>9}{:>12}", "", "clients", "exec/s", "p50 ms", "p99 ms", "cpu ms", "commits", "fsyncs", "bytes kept");
+    println!(
+        "memory at 64 clients: {} MB; speed with 100,000 kept: {} of that on an empty store",
+        report["memory_mb"], report["kept_100k_ratio"]
+    );
+    println!(
+        "\n{:<15}{:>8}{:>12}{:>10}{:>10}{:>10}{:>9}{:>9}{:>12}",
+        "", "clients", "exec/s", "p50 ms", "p99 ms", "cpu ms", "commits", "fsyncs", "bytes kept"
+    );
     for name in ["bench8", "bench8_strict", "checkout"] {
         for clients in CLIENTS {
             let row = &report[name][clients.to_string()];
             let cell = |field: &str| row[field].to_string();
             println!(
                 "{name:<15}{clients:>8}{:>12}{:>10}{:>10}{:>10}{:>9}{:>9}{:>12}",
-                cell("exec_per_s"), cell("p50_ms"), cell("p99_ms"), cell("cpu_ms"), cell("commits"), cell("fsyncs"), cell("bytes_kept")
+                cell("exec_per_s"),
+                cell("p50_ms"),
+                cell("p99_ms"),
+                cell("cpu_ms"),
+                cell("commits"),
+                cell("fsyncs"),
+                cell("bytes_kept")
             );
         }
     }

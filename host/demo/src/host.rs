@@ -139,7 +139,9 @@ impl Shop {
     /// Starts the host on a port.
     pub fn host_on(&self, port: u16, database: &str) -> Result<Process> {
         let config = self.config_file();
-        let text = format!("jwt_secret = \"{JWT_SECRET}\"\n[secrets]\napi_key = \"{API_KEY}\"\nwebhook = \"{WEBHOOK_SECRET}\"\n");
+        let text = format!(
+            "jwt_secret = \"{JWT_SECRET}\"\n[secrets]\napi_key = \"{API_KEY}\"\nwebhook = \"{WEBHOOK_SECRET}\"\n"
+        );
         std::fs::write(&config, text)?;
         let mut command = Command::new(&self.till);
         command
@@ -176,10 +178,30 @@ impl Shop {
     }
 
     /// Pushes a component with `till component push`; gives what it printed first.
-    pub fn push(&self, url: &str, slot: &str, name: &str, guest: &str, config: &Path, extra: &[&str]) -> Result<String> {
+    pub fn push(
+        &self,
+        url: &str,
+        slot: &str,
+        name: &str,
+        guest: &str,
+        config: &Path,
+        extra: &[&str],
+    ) -> Result<String> {
         let admin = self.token(&["--customer", "admin", "--scope", "admin operator"])?;
         let output = Command::new(&self.till)
-            .args(["component", "push", "--url", url, "--token", &admin, "--slot", slot, "--name", name, "--config-file"])
+            .args([
+                "component",
+                "push",
+                "--url",
+                url,
+                "--token",
+                &admin,
+                "--slot",
+                slot,
+                "--name",
+                name,
+                "--config-file",
+            ])
             .arg(config)
             .args(extra)
             .arg(self.guests.join(format!("{guest}.wasm")))
@@ -209,19 +231,29 @@ impl Shop {
 
     /// Makes a customer like the demo's, through the admin API, and stock enough for a bench.
     pub fn customer(&self, url: &str, admin: &str, id: &str) -> Result<()> {
-        let seed: Value = serde_json::from_str(&std::fs::read_to_string(self.root.join("host/demo/seed.json"))?)?;
+        let seed: Value =
+            serde_json::from_str(&std::fs::read_to_string(self.root.join("host/demo/seed.json"))?)?;
         let mut customer = seed["customers"][0].clone();
         customer["id"] = json!(id);
-        let (status, body) = self.call("PUT", url, &format!("/api/v1/admin/customers/{id}"), admin, Some(&customer))?;
+        let (status, body) =
+            self.call("PUT", url, &format!("/api/v1/admin/customers/{id}"), admin, Some(&customer))?;
         ensure!(status < 300, "customer: {status}: {body}");
         let stock = json!({ "onHand": 100_000_000 });
-        let (status, body) = self.call("PUT", url, "/api/v1/admin/stock/SKU-ABC-001/US-WEST-01", admin, Some(&stock))?;
+        let (status, body) =
+            self.call("PUT", url, "/api/v1/admin/stock/SKU-ABC-001/US-WEST-01", admin, Some(&stock))?;
         ensure!(status < 300, "stock: {status}: {body}");
         Ok(())
     }
 
     /// One HTTP request; the body is JSON or empty.
-    pub fn call(&self, method: &str, url: &str, path: &str, token: &str, body: Option<&Value>) -> Result<(u16, Value)> {
+    pub fn call(
+        &self,
+        method: &str,
+        url: &str,
+        path: &str,
+        token: &str,
+        body: Option<&Value>,
+    ) -> Result<(u16, Value)> {
         let mut request = self.client.request(method.parse()?, format!("{url}{path}")).bearer_auth(token);
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());

@@ -19,10 +19,6 @@ struct Demo {
 /// Runs the demo. With `keep` the host goes on serving until Ctrl-C.
 pub fn run(root: &Path, target: &Path, keep: bool) -> Result<()> {
     let started = Instant::now();
-    step("Building components");
-    crate::guests::build()?;
-    step("Building the host and the gateway simulator (the first time takes some minutes)");
-    crate::cargo::run(&["build", "--workspace", "--bins"])?;
     let folder = target.join("demo");
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
@@ -50,7 +46,8 @@ impl Demo {
         step("A shopper buys two headphones with SUMMER2024 and 500 points");
         let order = self.worked_example(&host.url, &shopper)?;
         receipt(&order);
-        ensure!(order["pricing"]["total"].to_string() == "471.17", "the total is not 471.17");
+        let total = order["pricing"]["total"].as_number().map(ToString::to_string);
+        ensure!(total.as_deref() == Some("471.17"), "the total is {total:?}, not 471.17");
 
         step("A merchant adds a promotion component while a session is open: no rebuild, no restart");
         self.add_to_cart(&host.url, &shopper)?;
@@ -79,7 +76,12 @@ impl Demo {
         let (client, bearer) = (self.shop.client().clone(), shopper.clone());
         let url = format!("{}/api/v1/checkout/submit", host.url);
         let submit = std::thread::spawn(move || {
-            client.post(url).bearer_auth(bearer).header("content-type", "application/json").body(body.to_string()).send()
+            client
+                .post(url)
+                .bearer_auth(bearer)
+                .header("content-type", "application/json")
+                .body(body.to_string())
+                .send()
         });
         wait(Duration::from_secs(20), "the charge", || Ok(self.charges(&simulator)? > charges))?;
         host.kill()?;
@@ -128,7 +130,14 @@ impl Demo {
         Ok(())
     }
 
-    fn call(&self, method: &str, url: &str, path: &str, token: &str, body: Option<&Value>) -> Result<(u16, Value)> {
+    fn call(
+        &self,
+        method: &str,
+        url: &str,
+        path: &str,
+        token: &str,
+        body: Option<&Value>,
+    ) -> Result<(u16, Value)> {
         self.shop.call(method, url, path, token, body)
     }
 
@@ -142,7 +151,8 @@ impl Demo {
     fn simulate(&self, simulator: &Process, operation: &str, behaviour: &str) -> Result<()> {
         let body = json!({ "operation": operation, "behaviour": behaviour, "times": 1 });
         let url = format!("{}/admin/behaviour", simulator.url);
-        let request = self.shop.client().post(url).header("content-type", "application/json").body(body.to_string());
+        let request =
+            self.shop.client().post(url).header("content-type", "application/json").body(body.to_string());
         request.send()?.error_for_status()?;
         Ok(())
     }
@@ -195,19 +205,34 @@ fn receipt(order: &Value) {
     let pricing = &order["pricing"];
     println!("   order {}   {}", text(&order["orderNumber"]), text(&order["status"]));
     for item in order["items"].as_array().into_iter().flatten() {
-        line(&format!("{} x {} at {}", item["quantity"], text(&item["name"]), item["unitPrice"]), &item["totalPrice"].to_string());
+        line(
+            &format!("{} x {} at {}", item["quantity"], text(&item["name"]), item["unitPrice"]),
+            &item["totalPrice"].to_string(),
+        );
     }
     for discount in pricing["discounts"].as_array().into_iter().flatten() {
-        let what = discount["code"].as_str().map_or_else(|| format!("{} points", discount["pointsUsed"]), str::to_owned);
+        let what = discount["code"]
+            .as_str()
+            .map_or_else(|| format!("{} points", discount["pointsUsed"]), str::to_owned);
         line(&format!("{} ({what})", text(&discount["type"])), &format!("-{}", discount["amount"]));
     }
     line(&format!("shipping, {}", text(&order["shipping"]["method"])), &pricing["shipping"].to_string());
     line("tax", &pricing["tax"].to_string());
     line(&format!("total {}", text(&pricing["currency"])), &pricing["total"].to_string());
-    println!("   points: earned {}, used {}, balance {}", order["loyalty"]["pointsEarned"], order["loyalty"]["pointsUsed"], order["loyalty"]["newBalance"]);
+    println!(
+        "   points: earned {}, used {}, balance {}",
+        order["loyalty"]["pointsEarned"], order["loyalty"]["pointsUsed"], order["loyalty"]["newBalance"]
+    );
     println!("   why:");
     for entry in order["trace"].as_array().into_iter().flatten() {
-        let reasons: Vec<String> = entry["reasons"].as_array().into_iter().flatten().map(|r| text(&r["text"])).collect();
-        println!("     {:<11}{:<22}{:<34}{}", text(&entry["stage"]), text(&entry["by"]), text(&entry["what"]), reasons.join("; "));
+        let reasons: Vec<String> =
+            entry["reasons"].as_array().into_iter().flatten().map(|r| text(&r["text"])).collect();
+        println!(
+            "     {:<11}{:<22}{:<34}{}",
+            text(&entry["stage"]),
+            text(&entry["by"]),
+            text(&entry["what"]),
+            reasons.join("; ")
+        );
     }
 }
