@@ -70,7 +70,8 @@ pub async fn build(
 
 /// File names and texts of all workflows.
 fn sources(folder: Option<&Path>) -> anyhow::Result<Vec<(String, String)>> {
-    let mut all: Vec<(String, String)> = BUILT_IN.iter().map(|(n, s)| ((*n).to_owned(), (*s).to_owned())).collect();
+    let mut all: Vec<(String, String)> =
+        BUILT_IN.iter().map(|(n, s)| ((*n).to_owned(), (*s).to_owned())).collect();
     let Some(folder) = folder else { return Ok(all) };
     let entries = std::fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))?;
     for entry in entries {

@@ -73,9 +73,18 @@ pub fn prepare(request: &PaymentRequest, send: Send<'_>) -> Answer<PrepareResult
 /// Reserves the money, or takes it.
 pub fn authorize(request: &PaymentRequest, send: Send<'_>) -> Answer<PaymentResult> {
     let attempt = &request.attempt;
-    let id = intent_of(attempt)?;
-    let body = json!({ "token": request.instrument.token, "capture": request.capture });
-    pay(Request::post(format!("/v1/intents/{id}/authorize"), &attempt.key, body), send, authorized)
+    let mut body = json!({ "token": request.instrument.token, "capture": request.capture });
+    let path = match intent_of(attempt) {
+        Ok(id) => format!("/v1/intents/{id}/authorize"),
+        // Not prepared: made and authorized in one request. The key alone finds it.
+        Err(_) => {
+            body["order"] = json!(attempt.order);
+            body["amount"] = json!(attempt.amount.minor);
+            body["currency"] = json!(attempt.amount.currency);
+            "/v1/payments".to_owned()
+        }
+    };
+    pay(Request::post(path, &attempt.key, body), send, authorized)
 }
 
 /// Goes on after 3-D Secure.
@@ -398,8 +407,12 @@ mod tests {
     }
 
     #[test]
-    fn money_waits_for_prepare() {
-        assert!(authorize(&request(vec![]), &|_| unreachable!("nothing may be sent")).is_err());
+    fn a_payment_is_prepared_first_or_made_in_one_request() {
+        let lost = |sent: Request| {
+            assert_eq!((sent.path.as_str(), sent.key.as_deref()), ("/v1/payments", Some("k")));
+            Err(Lost::Unknown("timeout".into()))
+        };
+        assert!(matches!(authorize(&request(vec![]), &lost).unwrap().status, PaymentStatus::Unknown(_)));
         let body =
             r#"{"id":"pi_9","status":"created","currency":"USD","authorized":0,"captured":0,"refunded":0}"#;
         let send = |sent: Request| {

@@ -108,7 +108,12 @@ pub struct NewItem {
 }
 
 /// The customer's cart of now; empty if there is none.
-pub async fn current(tx: &mut Tx, merchant: &str, customer: &str, settings: &Settings) -> Result<Cart, StoreError> {
+pub async fn current(
+    tx: &mut Tx,
+    merchant: &str,
+    customer: &str,
+    settings: &Settings,
+) -> Result<Cart, StoreError> {
     match tx.active_cart(merchant, customer).await? {
         Some(row) => load(&row),
         None => Ok(Cart {
@@ -153,12 +158,14 @@ pub async fn add(
     let mut cart = current(tx, merchant, customer, settings).await?;
     expect(&cart, expected)?;
     let stock = catalog::availability(tx, merchant, &product.sku).await?;
-    let line = cart.items.iter().position(|i| i.sku == product.sku && same_place(i, item.warehouse.as_deref()));
+    let line =
+        cart.items.iter().position(|i| i.sku == product.sku && same_place(i, item.warehouse.as_deref()));
     let before = line.map_or(0, |at| cart.items[at].quantity);
     let wanted = before.saturating_add(quantity);
     within("quantity", u64::from(wanted), u64::from(settings.limits.quantity_max))?;
     let others: u32 = cart.items.iter().filter(|i| i.sku == product.sku).map(|i| i.quantity).sum();
-    let warehouse = place(&product, &stock, item.warehouse.as_deref(), u64::from(others) + u64::from(quantity))?;
+    let warehouse =
+        place(&product, &stock, item.warehouse.as_deref(), u64::from(others) + u64::from(quantity))?;
     match line {
         Some(at) => {
             cart.items[at].quantity = wanted;
@@ -246,14 +253,22 @@ fn quantity(units: i64, settings: &Settings) -> Result<u32, CartError> {
 }
 
 fn within(field: &'static str, found: u64, max: u64) -> Result<(), CartError> {
-    if found <= max { Ok(()) } else { Err(CartError::Field { field, why: format!("{found} in the cart; at most {max}") }) }
+    if found <= max {
+        Ok(())
+    } else {
+        Err(CartError::Field { field, why: format!("{found} in the cart; at most {max}") })
+    }
 }
 
 async fn sold(tx: &mut Tx, merchant: &str, id: &str, settings: &Settings) -> Result<Product, CartError> {
     let missing = || CartError::NoProduct { product: id.to_owned() };
     let product = catalog::product(tx, merchant, id).await?.filter(|p| p.active).ok_or_else(missing)?;
     if product.currency != settings.currency {
-        let why = format!("product {id} is priced in {}, this shop sells in {}", product.currency.code(), settings.currency.code());
+        let why = format!(
+            "product {id} is priced in {}, this shop sells in {}",
+            product.currency.code(),
+            settings.currency.code()
+        );
         return Err(CartError::Field { field: "productId", why });
     }
     Ok(product)
@@ -264,7 +279,12 @@ fn same_place(item: &CartItem, warehouse: Option<&str>) -> bool {
 }
 
 /// The warehouse that has `wanted` units: the one asked for, else the one with most.
-fn place(product: &Product, stock: &[Availability], asked: Option<&str>, wanted: u64) -> Result<Option<String>, CartError> {
+fn place(
+    product: &Product,
+    stock: &[Availability],
+    asked: Option<&str>,
+    wanted: u64,
+) -> Result<Option<String>, CartError> {
     if !product.stocked {
         return Ok(asked.map(str::to_owned));
     }

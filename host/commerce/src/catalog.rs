@@ -152,14 +152,22 @@ pub async fn product(tx: &mut Tx, merchant: &str, id: &str) -> Result<Option<Pro
 }
 
 /// Products after the id `after`.
-pub async fn products(tx: &mut Tx, merchant: &str, after: &str, limit: i64) -> Result<Vec<Product>, StoreError> {
+pub async fn products(
+    tx: &mut Tx,
+    merchant: &str,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<Product>, StoreError> {
     tx.products(merchant, after, limit).await?.iter().map(|(_, body)| parse(body)).collect()
 }
 
 /// Units of a SKU that can be held now.
 pub async fn availability(tx: &mut Tx, merchant: &str, sku: &str) -> Result<Vec<Availability>, StoreError> {
     let rows = tx.stock(merchant, sku).await?;
-    Ok(rows.into_iter().map(|r| Availability { warehouse: r.warehouse, available: r.on_hand - r.held }).collect())
+    Ok(rows
+        .into_iter()
+        .map(|r| Availability { warehouse: r.warehouse, available: r.on_hand - r.held })
+        .collect())
 }
 
 /// A customer; one never seen before is empty.

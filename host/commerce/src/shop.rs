@@ -190,7 +190,12 @@ pub struct Shop {
 
 impl Shop {
     /// The shop over these rooms.
-    pub fn new(store: Arc<Store>, registry: Arc<Registry>, runner: Arc<Runner<Store>>, numbers: Arc<Numbers>) -> Shop {
+    pub fn new(
+        store: Arc<Store>,
+        registry: Arc<Registry>,
+        runner: Arc<Runner<Store>>,
+        numbers: Arc<Numbers>,
+    ) -> Shop {
         Shop { store, registry, runner, numbers }
     }
 
@@ -302,7 +307,10 @@ impl Shop {
                                 cart::add(tx, owner, buyer, &settings, item, expected, now_us).await
                             }
                             CartCommand::Set(item, units) => {
-                                cart::set_quantity(tx, owner, buyer, &settings, item, *units, expected, now_us).await
+                                cart::set_quantity(
+                                    tx, owner, buyer, &settings, item, *units, expected, now_us,
+                                )
+                                .await
                             }
                             CartCommand::Remove(item) => {
                                 cart::remove(tx, owner, buyer, &settings, item, expected, now_us).await
@@ -325,7 +333,12 @@ impl Shop {
     }
 
     /// Starts a checkout session over the customer's cart. The same `key` gives the same session.
-    pub async fn initiate(&self, merchant: &str, customer: &str, key: Option<&str>) -> Result<SessionView, ShopError> {
+    pub async fn initiate(
+        &self,
+        merchant: &str,
+        customer: &str,
+        key: Option<&str>,
+    ) -> Result<SessionView, ShopError> {
         let settings = self.settings(merchant).await?;
         let mut cart = {
             let mut tx = self.store.read().await?;
@@ -340,7 +353,10 @@ impl Shop {
             if let Some(found) = self.runner.find(merchant, CHECKOUT, &id).await? {
                 return self.view(merchant, &found.instance).await;
             }
-            return Err(ShopError::Field { field: "cart".to_owned(), why: "the cart is empty; put an item in first".to_owned() });
+            return Err(ShopError::Field {
+                field: "cart".to_owned(),
+                why: "the cart is empty; put an item in first".to_owned(),
+            });
         }
         if cart.currency != settings.currency {
             cart.currency = settings.currency;
@@ -389,7 +405,16 @@ impl Shop {
         }
         self.still_open(id, &loaded.instance)?;
         let uid = loaded.instance.uid;
-        let answer = self.command(merchant, uid, "edit", format!("edit:{}", Uuid::now_v7()), "", json!({ "inputs": inputs })).await?;
+        let answer = self
+            .command(
+                merchant,
+                uid,
+                "edit",
+                format!("edit:{}", Uuid::now_v7()),
+                "",
+                json!({ "inputs": inputs }),
+            )
+            .await?;
         self.taken(id, merchant, uid, answer, EDIT_WAIT).await?;
         self.session(merchant, customer, id).await
     }
@@ -458,7 +483,9 @@ impl Shop {
         if loaded.instance.state == "confirmed" {
             return Err(ShopError::Refused { why: "the order is paid; ask for a refund".to_owned() });
         }
-        let answer = self.command(merchant, uid, "cancel", format!("cancel:{}", Uuid::now_v7()), "", json!({})).await?;
+        let answer = self
+            .command(merchant, uid, "cancel", format!("cancel:{}", Uuid::now_v7()), "", json!({}))
+            .await?;
         self.taken(id, merchant, uid, answer, EDIT_WAIT).await?;
         self.session(merchant, customer, id).await
     }
@@ -556,7 +583,9 @@ impl Shop {
 
     /// Replaces the settings of a merchant; sessions under way keep theirs.
     pub async fn put_settings(&self, merchant: &str, settings: &Settings) -> Result<(), ShopError> {
-        settings.check().map_err(|e| ShopError::Field { field: e.field.to_owned(), why: e.detail.to_owned() })?;
+        settings
+            .check()
+            .map_err(|e| ShopError::Field { field: e.field.to_owned(), why: e.detail.to_owned() })?;
         let now_us = self.now_us();
         let text = serde_json::to_string(settings).map_err(|e| StoreError::Corrupt(e.to_string()))?;
         self.write(merchant, move |tx, owner| {
@@ -569,7 +598,10 @@ impl Shop {
     /// Makes or replaces a product.
     pub async fn put_product(&self, merchant: &str, product: &Product) -> Result<(), ShopError> {
         if product.price < 0 {
-            return Err(ShopError::Field { field: "price".to_owned(), why: "a price is not negative".to_owned() });
+            return Err(ShopError::Field {
+                field: "price".to_owned(),
+                why: "a price is not negative".to_owned(),
+            });
         }
         let now_us = self.now_us();
         let id = product.id.clone();
@@ -582,7 +614,12 @@ impl Shop {
     }
 
     /// Makes a customer with a points balance, or replaces what is known of one; points then stay.
-    pub async fn put_customer(&self, merchant: &str, customer: &Customer, points: i64) -> Result<(), ShopError> {
+    pub async fn put_customer(
+        &self,
+        merchant: &str,
+        customer: &Customer,
+        points: i64,
+    ) -> Result<(), ShopError> {
         let id = customer.id.clone();
         let text = serde_json::to_string(customer).map_err(|e| StoreError::Corrupt(e.to_string()))?;
         self.write(merchant, move |tx, owner| {
@@ -593,9 +630,18 @@ impl Shop {
     }
 
     /// Sets the units on hand.
-    pub async fn put_stock(&self, merchant: &str, sku: &str, warehouse: &str, on_hand: i64) -> Result<(), ShopError> {
+    pub async fn put_stock(
+        &self,
+        merchant: &str,
+        sku: &str,
+        warehouse: &str,
+        on_hand: i64,
+    ) -> Result<(), ShopError> {
         if on_hand < 0 {
-            return Err(ShopError::Field { field: "onHand".to_owned(), why: "stock is not negative".to_owned() });
+            return Err(ShopError::Field {
+                field: "onHand".to_owned(),
+                why: "stock is not negative".to_owned(),
+            });
         }
         let (sku, warehouse) = (sku.to_owned(), warehouse.to_owned());
         let (kind, place) = (sku.clone(), warehouse.clone());
@@ -612,6 +658,15 @@ impl Shop {
         }
         let why = format!("more units of {sku} in {warehouse} are promised than {on_hand}");
         Err(ShopError::Field { field: "onHand".to_owned(), why })
+    }
+
+    /// Forgets commands that are older than they are kept.
+    pub async fn forget_commands(&self) -> Result<u64, ShopError> {
+        let before_us = self.now_us().saturating_sub(COMMANDS_KEPT_US);
+        Ok(self
+            .store
+            .transact(move |tx| Box::pin(async move { tx.forget_commands(before_us).await }))
+            .await?)
     }
 
     async fn write<F>(&self, merchant: &str, job: F) -> Result<(), ShopError>
@@ -701,12 +756,16 @@ impl Shop {
     async fn view(&self, merchant: &str, instance: &Instance) -> Result<SessionView, ShopError> {
         let part = |name: &str| instance.context.get(name).filter(|v| !v.is_null());
         let broken = |e: serde_json::Error| StoreError::Corrupt(e.to_string());
-        let settings: Settings = part("settings").map_or_else(|| Ok(Settings::default()), |v| serde_json::from_value(v.clone())).map_err(broken)?;
+        let settings: Settings = part("settings")
+            .map_or_else(|| Ok(Settings::default()), |v| serde_json::from_value(v.clone()))
+            .map_err(broken)?;
         let inputs: Inputs = match part("snapshot") {
             Some(snapshot) => serde_json::from_value(snapshot.clone()).map_err(broken)?,
-            None => serde_json::from_value(json!({ "cart": "", "currency": settings.currency })).map_err(broken)?,
+            None => serde_json::from_value(json!({ "cart": "", "currency": settings.currency }))
+                .map_err(broken)?,
         };
-        let quote: Option<Quote> = part("quote").map(|v| serde_json::from_value(v.clone())).transpose().map_err(broken)?;
+        let quote: Option<Quote> =
+            part("quote").map(|v| serde_json::from_value(v.clone())).transpose().map_err(broken)?;
         let phase = match (instance.status, instance.state.as_str()) {
             (Status::Parked, _) => Phase::Parked,
             (_, "editable") => Phase::Editable,
@@ -754,7 +813,10 @@ enum CartCommand {
 /// Inputs must be among the client's, each of its type.
 fn check_inputs(inputs: &Map<String, Value>) -> Result<(), ShopError> {
     if let Some(field) = inputs.keys().find(|k| !INPUTS.contains(&k.as_str())) {
-        return Err(ShopError::Field { field: field.clone(), why: format!("no such input; there are {}", INPUTS.join(", ")) });
+        return Err(ShopError::Field {
+            field: field.clone(),
+            why: format!("no such input; there are {}", INPUTS.join(", ")),
+        });
     }
     for (field, value) in inputs {
         let mut one = Map::new();

@@ -140,11 +140,18 @@ pub trait Store: Send + Sync + 'static {
     /// Signals that wait for an instance, oldest first.
     async fn pending(&self, merchant: &str, uid: Uuid) -> Result<Vec<Inbound>, StoreError>;
     /// A signal by its deduplication id.
-    async fn inbound(&self, merchant: &str, source: &str, dedup: &str) -> Result<Option<Inbound>, StoreError>;
+    async fn inbound(&self, merchant: &str, source: &str, dedup: &str)
+    -> Result<Option<Inbound>, StoreError>;
     /// Stores a signal durably and makes its instance due. False: it was there already.
     async fn put_signal(&self, merchant: &str, signal: &Inbound) -> Result<bool, StoreError>;
     /// Keeps a definition under its digest.
-    async fn put_definition(&self, digest: &str, name: &str, source: &str, now_us: i64) -> Result<(), StoreError>;
+    async fn put_definition(
+        &self,
+        digest: &str,
+        name: &str,
+        source: &str,
+        now_us: i64,
+    ) -> Result<(), StoreError>;
     /// Reads a definition.
     async fn definition(&self, digest: &str) -> Result<Option<String>, StoreError>;
 }

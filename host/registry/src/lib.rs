@@ -181,7 +181,10 @@ impl Registry {
             .collect::<Result<Vec<_>, _>>()?;
         let config_text = push.config.to_string();
         if config_text.len() > CONFIG_BYTES_MAX {
-            let why = format!("{} bytes; at most {CONFIG_BYTES_MAX}, larger data belongs into a table", config_text.len());
+            let why = format!(
+                "{} bytes; at most {CONFIG_BYTES_MAX}, larger data belongs into a table",
+                config_text.len()
+            );
             return Err(Error::Field { field: "config", why });
         }
         let component = self.load(push.slot, push.wasm.clone()).await?;
@@ -214,7 +217,8 @@ impl Registry {
         let wasm = Arc::new(push.wasm);
         for _ in 0..RACES_MAX {
             let now = self.active_rows(merchant).await?;
-            let revision = now.iter().find(|r| r.slot == slot && r.name == push.name).map_or(0, |r| r.revision) + 1;
+            let revision =
+                now.iter().find(|r| r.slot == slot && r.name == push.name).map_or(0, |r| r.revision) + 1;
             let binding = BindingRow {
                 slot: slot.clone(),
                 name: push.name.clone(),
@@ -224,14 +228,20 @@ impl Registry {
                 created_us: now_us,
                 created_by: push.who.clone(),
             };
-            let (owner, kept, wasm, written) = (merchant.to_owned(), row.clone(), wasm.clone(), binding.clone());
+            let (owner, kept, wasm, written) =
+                (merchant.to_owned(), row.clone(), wasm.clone(), binding.clone());
             let done = self
                 .store
                 .transact(move |tx| {
-                    let (owner, kept, wasm, written) = (owner.clone(), kept.clone(), wasm.clone(), written.clone());
+                    let (owner, kept, wasm, written) =
+                        (owner.clone(), kept.clone(), wasm.clone(), written.clone());
                     Box::pin(async move {
                         tx.put_component(&owner, &kept, &wasm).await?;
-                        if tx.put_binding(&owner, &written).await? { Ok(()) } else { Err(till_store::Error::Conflict) }
+                        if tx.put_binding(&owner, &written).await? {
+                            Ok(())
+                        } else {
+                            Err(till_store::Error::Conflict)
+                        }
                     })
                 })
                 .await;
@@ -263,7 +273,8 @@ impl Registry {
         Ok(rows
             .into_iter()
             .map(|row| {
-                let component = serde_json::from_str::<BindingBody>(&row.body).map(|b| b.component).unwrap_or_default();
+                let component =
+                    serde_json::from_str::<BindingBody>(&row.body).map(|b| b.component).unwrap_or_default();
                 let info = components.iter().find(|c| c.digest == component && c.slot == row.slot);
                 Activation {
                     info: info.and_then(|c| serde_json::from_str(&c.info).ok()).unwrap_or(Value::Null),
@@ -317,7 +328,11 @@ impl Registry {
             (row, wasm, slot, body)
         };
         let component = self.load(slot, wasm).await?;
-        let tables = body.tables.into_iter().map(|(name, rows)| (name, Arc::new(rows.into_iter().collect()))).collect();
+        let tables = body
+            .tables
+            .into_iter()
+            .map(|(name, rows)| (name, Arc::new(rows.into_iter().collect())))
+            .collect();
         let bound = Arc::new(Bound {
             digest: digest.to_owned(),
             name: row.name,
@@ -373,12 +388,15 @@ fn check_name(name: &str) -> Result<(), Error> {
 
 fn check_config(schema: &str, config: &Value) -> Result<(), Error> {
     let broken = |why: String| Error::Config { findings: vec![why] };
-    let schema: Value =
-        serde_json::from_str(schema).map_err(|e| broken(format!("the component's own schema is no JSON: {e}")))?;
-    let validator =
-        jsonschema::validator_for(&schema).map_err(|e| broken(format!("the component's own schema is invalid: {e}")))?;
-    let findings: Vec<String> =
-        validator.iter_errors(config).take(20).map(|e| format!("$config{}: {e}", e.instance_path())).collect();
+    let schema: Value = serde_json::from_str(schema)
+        .map_err(|e| broken(format!("the component's own schema is no JSON: {e}")))?;
+    let validator = jsonschema::validator_for(&schema)
+        .map_err(|e| broken(format!("the component's own schema is invalid: {e}")))?;
+    let findings: Vec<String> = validator
+        .iter_errors(config)
+        .take(20)
+        .map(|e| format!("$config{}: {e}", e.instance_path()))
+        .collect();
     if findings.is_empty() { Ok(()) } else { Err(Error::Config { findings }) }
 }
 

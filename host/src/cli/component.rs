@@ -16,6 +16,8 @@ pub enum ComponentCommand {
     Push(Push),
     /// What the slots use now.
     List(Server),
+    /// Time warm calls of a promotion component. No server needed.
+    Time(Time),
 }
 
 /// Which host, and as whom.
@@ -65,6 +67,7 @@ pub async fn run(command: ComponentCommand) -> anyhow::Result<ExitCode> {
     match command {
         ComponentCommand::Push(push) => self::push(push).await,
         ComponentCommand::List(server) => list(server).await,
+        ComponentCommand::Time(args) => time(args).await,
     }
 }
 
@@ -95,9 +98,22 @@ async fn push(push: Push) -> anyhow::Result<ExitCode> {
     });
     let client = reqwest::Client::new();
     let url = format!("{}/api/v1/admin/components", push.server.url);
-    let answer = client.post(url).bearer_auth(&push.server.token).json(&body).send().await.context("reach the host")?;
+    let answer = client
+        .post(url)
+        .bearer_auth(&push.server.token)
+        .json(&body)
+        .send()
+        .await
+        .context("reach the host")?;
     let made = read(answer).await?;
-    println!("{} {} is active in {}/{} as revision {}", text(&made["info"]["name"]), text(&made["info"]["version"]), text(&made["slot"]), text(&made["name"]), made["revision"]);
+    println!(
+        "{} {} is active in {}/{} as revision {}",
+        text(&made["info"]["name"]),
+        text(&made["info"]["version"]),
+        text(&made["slot"]),
+        text(&made["name"]),
+        made["revision"]
+    );
     println!("component {}", text(&made["component"]));
     println!("binding   {}", text(&made["digest"]));
     Ok(ExitCode::SUCCESS)
@@ -105,10 +121,19 @@ async fn push(push: Push) -> anyhow::Result<ExitCode> {
 
 async fn list(server: Server) -> anyhow::Result<ExitCode> {
     let url = format!("{}/api/v1/admin/components", server.url);
-    let answer = reqwest::Client::new().get(url).bearer_auth(&server.token).send().await.context("reach the host")?;
+    let answer =
+        reqwest::Client::new().get(url).bearer_auth(&server.token).send().await.context("reach the host")?;
     let found = read(answer).await?;
-    let rows = found.as_array().or_else(|| found["components"].as_array()).or_else(|| found["items"].as_array()).cloned().unwrap_or_default();
-    println!("{:<16} {:<12} {:>3}  {:<24} {:<10} component", "slot", "name", "rev", "component name", "version");
+    let rows = found
+        .as_array()
+        .or_else(|| found["components"].as_array())
+        .or_else(|| found["items"].as_array())
+        .cloned()
+        .unwrap_or_default();
+    println!(
+        "{:<16} {:<12} {:>3}  {:<24} {:<10} component",
+        "slot", "name", "rev", "component name", "version"
+    );
     for row in rows {
         println!(
             "{:<16} {:<12} {:>3}  {:<24} {:<10} {}",
@@ -140,4 +165,132 @@ async fn read(answer: reqwest::Response) -> anyhow::Result<Value> {
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
+}
+
+/// How to time a component.
+#[derive(Args)]
+pub struct Time {
+    /// Lines of the cart.
+    #[arg(long, default_value_t = 20)]
+    lines: u32,
+    /// Warm calls.
+    #[arg(long, default_value_t = 3000)]
+    calls: u32,
+    /// Configuration, JSON.
+    #[arg(long, value_name = "FILE")]
+    config_file: Option<PathBuf>,
+    /// A promotion component.
+    wasm: PathBuf,
+}
+
+/// Times warm calls of a promotion, in the sandbox of production. Prints microseconds as JSON: `p50` and
+/// `p99` of a call with a fresh instance, `awaited_*` with the hand-over to the sandbox's threads and back.
+async fn time(time: Time) -> anyhow::Result<ExitCode> {
+    use till_sandbox::wit::promotion::{LineState, PromotionRequest};
+    use till_sandbox::wit::types as wit;
+    use till_sandbox::{Binding, Call, Limits, Sandbox, SandboxConfig, Slot};
+
+    let wasm = std::fs::read(&time.wasm).with_context(|| format!("read {}", time.wasm.display()))?;
+    let config = match &time.config_file {
+        Some(path) => std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?,
+        None => "{}".to_owned(),
+    };
+    let sandbox = Sandbox::new(SandboxConfig::default())?;
+    let loader = sandbox.clone();
+    let component = tokio::task::spawn_blocking(move || loader.load(Slot::Promotion, &wasm)).await??;
+    let line = |n: u32| wit::Line {
+        id: format!("L{n}"),
+        product: format!("P{n}"),
+        variant: None,
+        sku: format!("SKU-{n}"),
+        title: format!("Product {n}"),
+        quantity: 1 + n % 3,
+        kind: wit::LineKind::Physical,
+        parent: None,
+        catalog_price: 1_000 + i64::from(n),
+        compare_at: None,
+        price_includes_tax: false,
+        tax_class: "standard".to_owned(),
+        weight_g: 100,
+        dimensions: None,
+        categories: vec!["audio".to_owned()],
+        tags: vec![],
+        warehouse: None,
+        group: None,
+        attributes: vec![],
+    };
+    let lines: Vec<wit::Line> = (0..time.lines).map(line).collect();
+    let states: Vec<LineState> = lines
+        .iter()
+        .map(|l| LineState {
+            line: l.id.clone(),
+            unit_price: l.catalog_price,
+            original: l.catalog_price * i64::from(l.quantity),
+            remaining: l.catalog_price * i64::from(l.quantity),
+        })
+        .collect();
+    let request = PromotionRequest {
+        subtotal: states.iter().map(|s| s.original).sum(),
+        cart: wit::Cart {
+            id: "CART".to_owned(),
+            lines,
+            customer: None,
+            codes: vec![wit::Code {
+                code: "SUMMER2024".to_owned(),
+                uses_left: None,
+                customer_uses_left: None,
+            }],
+            attributes: vec![],
+        },
+        lines: states,
+        earlier: vec![],
+        shipping: vec![],
+        attributes: vec![],
+    };
+    let call = Call {
+        component,
+        ctx: wit::CallContext {
+            merchant: "m".to_owned(),
+            channel: "web".to_owned(),
+            locale: "en-US".to_owned(),
+            currency: "USD".to_owned(),
+            exponent: 2,
+            now_ms: 1_700_000_000_000,
+            instance: String::new(),
+            step: "promotion.apply".to_owned(),
+            entry: 1,
+            attempt: 1,
+            test_mode: true,
+            config,
+            attributes: vec![],
+        },
+        binding: Binding::empty(),
+        limits: Limits::default(),
+    };
+    let (mut bare, mut awaited) = (Vec::new(), Vec::new());
+    for n in 0..time.calls + time.calls / 10 {
+        let begun = std::time::Instant::now();
+        let answer =
+            sandbox.promote(call.clone(), request.clone()).await.map_err(|e| anyhow::anyhow!("{e}"))?;
+        let whole = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        if let Err(error) = answer.value {
+            bail!("the component answered {error:?}");
+        }
+        if n >= time.calls / 10 {
+            bare.push(answer.report.elapsed_us);
+            awaited.push(whole);
+        }
+    }
+    let at = |all: &mut Vec<u64>, share: usize| {
+        all.sort_unstable();
+        all[(all.len() - 1) * share / 100]
+    };
+    println!(
+        "{}",
+        json!({
+            "p50": at(&mut bare, 50), "p99": at(&mut bare, 99),
+            "awaited_p50": at(&mut awaited, 50), "awaited_p99": at(&mut awaited, 99),
+        })
+    );
+    Ok(ExitCode::SUCCESS)
 }

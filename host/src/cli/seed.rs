@@ -51,7 +51,8 @@ pub async fn plant(house: &House, path: &Path) -> anyhow::Result<()> {
         house.shop.put_stock(merchant, &row.sku, &row.warehouse, row.on_hand).await?;
     }
     for row in seed.customers {
-        let customer: Customer = serde_json::from_value(row.customer).context("read a customer of the seed")?;
+        let customer: Customer =
+            serde_json::from_value(row.customer).context("read a customer of the seed")?;
         house.shop.put_customer(merchant, &customer, row.points).await?;
     }
     // Last: a seed that was cut off is planted again.

@@ -105,7 +105,8 @@ fn sound(file: &Path) -> anyhow::Result<Definition> {
 fn choices(pairs: &[String]) -> anyhow::Result<BTreeMap<String, Vec<String>>> {
     let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for pair in pairs {
-        let (state, choice) = pair.split_once('=').with_context(|| format!("write `{pair}` as state=choice"))?;
+        let (state, choice) =
+            pair.split_once('=').with_context(|| format!("write `{pair}` as state=choice"))?;
         all.entry(state.to_owned()).or_default().insert(0, choice.to_owned());
     }
     Ok(all)
@@ -158,7 +159,11 @@ fn simulate(definition: &Definition, choose: &[String], signals: &[String]) -> a
                     "declined" | "short" | "never_happened" | "changed" | "incomplete" => TookEffect::No,
                     _ => TookEffect::Yes,
                 };
-                println!("{:>10}  {state:<14} {step} -> {outcome}{}", seconds(now_us), if undoing { " (undo)" } else { "" });
+                println!(
+                    "{:>10}  {state:<14} {step} -> {outcome}{}",
+                    seconds(now_us),
+                    if undoing { " (undo)" } else { "" }
+                );
                 let result = StepResult::outcome(&outcome).effect(effect);
                 if undoing {
                     decide::compensated(definition, &mut instance, &result, now_us, &mut log);
@@ -174,12 +179,16 @@ fn simulate(definition: &Definition, choose: &[String], signals: &[String]) -> a
                 let signal = signals.get_mut(&state).and_then(Vec::pop);
                 if let Some(name) = signal {
                     let from = definition.file.signals.get(&name).map_or(Sender::System, |r| r.from);
-                    match decide::signal(definition, &mut instance, &name, from, &json!({}), now_us, &mut log) {
+                    match decide::signal(definition, &mut instance, &name, from, &json!({}), now_us, &mut log)
+                    {
                         Verdict::Taken => println!("{:>10}  {state:<14} signal {name}", seconds(now_us)),
                         other => bail!("`{name}` in `{state}`: {other:?}"),
                     }
                 } else if until >= till_engine::instance::NEVER_US {
-                    println!("{:>10}  {state:<14} waits for a signal; choose one with --signal {state}=NAME", seconds(now_us));
+                    println!(
+                        "{:>10}  {state:<14} waits for a signal; choose one with --signal {state}=NAME",
+                        seconds(now_us)
+                    );
                     return Ok(ExitCode::SUCCESS);
                 } else {
                     now_us = until;

@@ -9,8 +9,8 @@ use till_engine::journal::{Entry, Kind};
 use till_engine::ports::{Inbound, Loaded, Store as Port, StoreError, TxJob, Write};
 use uuid::Uuid;
 
-use crate::tx::{P, Row, Tx};
 use crate::Store;
+use crate::tx::{P, Row, Tx};
 
 /// Largest context of an instance. A checkout of 500 lines needs about 300 kB.
 pub const CONTEXT_BYTES_MAX: usize = 1 << 20;
@@ -88,7 +88,12 @@ fn journal_insert(rows: usize) -> &'static str {
     })[rows - 1]
 }
 
-async fn insert_journal(tx: &mut Tx, instance: &Instance, fence: i64, entries: &[Entry]) -> Result<(), StoreError> {
+async fn insert_journal(
+    tx: &mut Tx,
+    instance: &Instance,
+    fence: i64,
+    entries: &[Entry],
+) -> Result<(), StoreError> {
     for chunk in entries.chunks(ROWS_MAX) {
         let bodies: Vec<String> = chunk.iter().map(|e| json(&e.body)).collect::<Result<_, _>>()?;
         let mut params = Vec::with_capacity(chunk.len() * JOURNAL_COLUMNS);
@@ -135,7 +140,8 @@ async fn write_claim(tx: &mut Tx, write: &Write<'_>, done: bool) -> Result<(bool
     let owner = write.owner.unwrap_or_default();
     if write.insert {
         if !done {
-            let sql = "INSERT INTO wf_ready (merchant, uid, wake_us, owner, poke, fence) VALUES ($1,$2,$3,$4,0,1)";
+            let sql =
+                "INSERT INTO wf_ready (merchant, uid, wake_us, owner, poke, fence) VALUES ($1,$2,$3,$4,0,1)";
             tx.exec(sql, &[merchant, uid, P::I(write.wake_us), P::T(owner)]).await?;
         }
         return Ok((false, 1));
@@ -185,7 +191,11 @@ impl Port for Store {
         let done = instance.status == Status::Completed;
         let context = json(&*instance.context)?;
         if context.len() > CONTEXT_BYTES_MAX {
-            return Err(StoreError::TooLarge { what: "context", size: context.len(), max: CONTEXT_BYTES_MAX });
+            return Err(StoreError::TooLarge {
+                what: "context",
+                size: context.len(),
+                max: CONTEXT_BYTES_MAX,
+            });
         }
         let control = json(&instance.control)?;
         if write.insert {
@@ -234,8 +244,15 @@ impl Port for Store {
         for (n, event) in (0_i64..).zip(write.events) {
             let body = json(&event.body)?;
             let sql = "INSERT INTO wf_outbox (merchant, uid, seq, n, topic, body, at_us) VALUES ($1,$2,$3,$4,$5,$6,$7)";
-            let params =
-                [merchant, uid, P::I(instance.version), P::I(n), P::T(&event.topic), P::T(&body), P::I(write.now_us)];
+            let params = [
+                merchant,
+                uid,
+                P::I(instance.version),
+                P::I(n),
+                P::T(&event.topic),
+                P::T(&body),
+                P::I(write.now_us),
+            ];
             tx.exec(sql, &params).await?;
         }
         if let Some(signal) = write.signal
@@ -287,7 +304,12 @@ impl Port for Store {
         rows.iter().map(inbound).collect()
     }
 
-    async fn inbound(&self, merchant: &str, source: &str, dedup: &str) -> Result<Option<Inbound>, StoreError> {
+    async fn inbound(
+        &self,
+        merchant: &str,
+        source: &str,
+        dedup: &str,
+    ) -> Result<Option<Inbound>, StoreError> {
         let sql = "SELECT source, dedup, hash, uid, name, body, received_us, consumed FROM wf_inbox WHERE merchant = $1 AND source = $2 AND dedup = $3";
         let row = self.read().await?.row(sql, &[P::T(merchant), P::T(source), P::T(dedup)]).await?;
         row.as_ref().map(inbound).transpose()
@@ -310,7 +332,13 @@ impl Port for Store {
         .await
     }
 
-    async fn put_definition(&self, digest: &str, name: &str, source: &str, now_us: i64) -> Result<(), StoreError> {
+    async fn put_definition(
+        &self,
+        digest: &str,
+        name: &str,
+        source: &str,
+        now_us: i64,
+    ) -> Result<(), StoreError> {
         let (digest, name, source) = (digest.to_owned(), name.to_owned(), source.to_owned());
         self.transact(move |tx| {
             let (digest, name, source) = (digest.clone(), name.clone(), source.clone());
@@ -323,7 +351,11 @@ impl Port for Store {
     }
 
     async fn definition(&self, digest: &str) -> Result<Option<String>, StoreError> {
-        let row = self.read().await?.row("SELECT source FROM wf_definition WHERE digest = $1", &[P::T(digest)]).await?;
+        let row = self
+            .read()
+            .await?
+            .row("SELECT source FROM wf_definition WHERE digest = $1", &[P::T(digest)])
+            .await?;
         row.map(|r| r.text(0)).transpose()
     }
 }
@@ -336,10 +368,15 @@ fn const_format(head: &str, tail: &str, cell: &'static OnceLock<String>) -> &'st
     cell.get_or_init(|| format!("{head}{tail}"))
 }
 
-
 impl Store {
     /// Journal rows of an instance after `after`, in order.
-    pub async fn journal(&self, merchant: &str, uid: Uuid, after: i64, limit: i64) -> Result<Vec<Entry>, StoreError> {
+    pub async fn journal(
+        &self,
+        merchant: &str,
+        uid: Uuid,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<Entry>, StoreError> {
         let sql = "SELECT seq, kind, state, step, attempt, idem_key, body, at_us FROM wf_journal WHERE merchant = $1 AND uid = $2 AND seq > $3 ORDER BY seq LIMIT $4";
         let params = [P::T(merchant), P::B(uid.as_bytes()), P::I(after), P::I(limit)];
         let rows = self.read().await?.rows(sql, &params).await?;
@@ -393,6 +430,13 @@ impl Store {
         let sql = "SELECT uid FROM wf_journal WHERE merchant = $1 AND idem_key = $2 AND kind = 4 LIMIT 1";
         let row = self.read().await?.row(sql, &[P::T(merchant), P::T(key)]).await?;
         row.map(|r| r.uid(0)).transpose()
+    }
+
+    /// How many instances a merchant has. Counts rows: for benches and operators, not for requests.
+    pub async fn instance_count(&self, merchant: &str) -> Result<i64, StoreError> {
+        let sql = "SELECT COUNT(*) FROM wf_instance WHERE merchant = $1";
+        let row = self.read().await?.row(sql, &[P::T(merchant)]).await?;
+        row.map_or(Ok(0), |r| r.int(0))
     }
 
     /// How an engine would run the statements every checkout passes: `(name, plan)`.

@@ -91,7 +91,10 @@ impl Store {
     pub async fn transact<T, F>(&self, job: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: for<'a> Fn(&'a mut Tx) -> futures::future::BoxFuture<'a, Result<T, StoreError>> + Send + Sync + 'static,
+        F: for<'a> Fn(&'a mut Tx) -> futures::future::BoxFuture<'a, Result<T, StoreError>>
+            + Send
+            + Sync
+            + 'static,
     {
         let out: Arc<std::sync::Mutex<Option<T>>> = Arc::default();
         let (slot, job) = (out.clone(), Arc::new(job));

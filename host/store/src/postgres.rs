@@ -27,8 +27,11 @@ impl Postgres {
             .map_err(unavailable)?
             .application_name("till")
             .disable_statement_logging();
-        let pool =
-            PgPoolOptions::new().max_connections(options.connections.max(2)).connect_with(connect).await.map_err(unavailable)?;
+        let pool = PgPoolOptions::new()
+            .max_connections(options.connections.max(2))
+            .connect_with(connect)
+            .await
+            .map_err(unavailable)?;
         let mut tx = Tx::new(Conn::Postgres(pool.acquire().await.map_err(unavailable)?));
         // Two hosts may start at once: the schema is made by one of them at a time.
         tx.plain("SELECT pg_advisory_lock(84154145)").await?;

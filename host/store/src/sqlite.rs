@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use sqlx::ConnectOptions as _;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 use till_engine::crash;
 use till_engine::ports::{StoreError, TxJob};
 use tokio::sync::{mpsc, oneshot};
@@ -150,7 +152,11 @@ async fn write(mut tx: Tx, mut queue: mpsc::Receiver<Job>, counts: Arc<Counts>) 
 }
 
 /// Runs a batch in one transaction. An error means that nothing of it is durable.
-async fn together(tx: &mut Tx, batch: &[Job], counts: &Counts) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+async fn together(
+    tx: &mut Tx,
+    batch: &[Job],
+    counts: &Counts,
+) -> Result<Vec<Result<(), StoreError>>, StoreError> {
     tx.plain("BEGIN IMMEDIATE").await?;
     let mut answers = Vec::with_capacity(batch.len());
     let several = batch.len() > 1;

@@ -89,8 +89,12 @@ impl Tx {
     /// Runs a statement; gives the number of rows it touched.
     pub(crate) async fn exec(&mut self, sql: &'static str, params: &[P<'_>]) -> Result<u64, StoreError> {
         let done = match self.either() {
-            Either::Sqlite(conn) => bind!(sqlx::query(sql), params).execute(conn).await.map(|d| d.rows_affected()),
-            Either::Postgres(conn) => bind!(sqlx::query(sql), params).execute(conn).await.map(|d| d.rows_affected()),
+            Either::Sqlite(conn) => {
+                bind!(sqlx::query(sql), params).execute(conn).await.map(|d| d.rows_affected())
+            }
+            Either::Postgres(conn) => {
+                bind!(sqlx::query(sql), params).execute(conn).await.map(|d| d.rows_affected())
+            }
         };
         done.map_err(|error| self.failed(sql, &error))
     }
@@ -120,7 +124,11 @@ impl Tx {
     }
 
     /// The first row, if there is one.
-    pub(crate) async fn row(&mut self, sql: &'static str, params: &[P<'_>]) -> Result<Option<Row>, StoreError> {
+    pub(crate) async fn row(
+        &mut self,
+        sql: &'static str,
+        params: &[P<'_>],
+    ) -> Result<Option<Row>, StoreError> {
         let row = match self.either() {
             Either::Sqlite(conn) => {
                 bind!(sqlx::query(sql), params).fetch_optional(conn).await.map(|row| row.map(Row::Sqlite))
@@ -191,6 +199,7 @@ impl Row {
 
     /// A JSON column.
     pub(crate) fn json<T: serde::de::DeserializeOwned>(&self, index: usize) -> Result<T, StoreError> {
-        serde_json::from_str(&self.text(index)?).map_err(|error| StoreError::Corrupt(format!("column {index}: {error}")))
+        serde_json::from_str(&self.text(index)?)
+            .map_err(|error| StoreError::Corrupt(format!("column {index}: {error}")))
     }
 }

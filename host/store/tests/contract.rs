@@ -135,7 +135,11 @@ impl Steps<Tx> for ToySteps {
             "release" => StepInterface::new(step, Class::Transactional, &["done"]),
             "pay" => StepInterface::new(step, Class::External, &["paid", "declined", "unknown"]).money(),
             "refund" => StepInterface::new(step, Class::External, &["done"]).money(),
-            "find" => StepInterface::new(step, Class::ExternalRead, &["paid", "declined", "never_happened", "unknown"]),
+            "find" => StepInterface::new(
+                step,
+                Class::ExternalRead,
+                &["paid", "declined", "never_happened", "unknown"],
+            ),
             _ => return None,
         })
     }
@@ -246,8 +250,12 @@ impl Bench {
 
     async fn with(store: Arc<Store>, toy: Arc<Toy>, clock: Arc<Hands>) -> Bench {
         let host = format!("host-{}", Uuid::now_v7());
-        let runner =
-            Runner::new(store.clone(), Arc::new(ToySteps(toy.clone())), Arc::new(TestClock(clock.clone())), &host);
+        let runner = Runner::new(
+            store.clone(),
+            Arc::new(ToySteps(toy.clone())),
+            Arc::new(TestClock(clock.clone())),
+            &host,
+        );
         runner.publish("*", FLOW).await.expect("the flow is sound");
         Bench { runner, store, toy, clock }
     }
@@ -298,7 +306,10 @@ impl Bench {
     }
 
     async fn go(&self, uid: Uuid, dedup: &str) {
-        assert!(matches!(self.send(uid, "go", Sender::Shopper, dedup, json!({})).await, SignalAnswer::Taken(_)));
+        assert!(matches!(
+            self.send(uid, "go", Sender::Shopper, dedup, json!({})).await,
+            SignalAnswer::Taken(_)
+        ));
     }
 
     async fn until(&self, uid: Uuid, done: impl Fn(&Instance) -> bool) -> Arc<Instance> {
@@ -309,7 +320,10 @@ impl Bench {
     }
 
     async fn at(&self, uid: Uuid, state: &str) -> Arc<Instance> {
-        self.until(uid, |i| i.state == state && i.status != Status::Running && i.status != Status::Compensating).await
+        self.until(uid, |i| {
+            i.state == state && i.status != Status::Running && i.status != Status::Compensating
+        })
+        .await
     }
 
     /// D2: sequence numbers without gaps, and the context is the fold of the journal.
@@ -442,7 +456,10 @@ async fn a_call_lost_with_its_host_is_asked_for_by_the_next_one() {
         }
         let heir = Bench::with(store, till.toy.clone(), till.clock.clone()).await;
         heir.runner.settle().await.expect("settle");
-        assert_eq!(till.runner.read(MERCHANT, uid).await.expect("read").expect("there").instance.state, "pay");
+        assert_eq!(
+            till.runner.read(MERCHANT, uid).await.expect("read").expect("there").instance.state,
+            "pay"
+        );
         till.clock.advance(61);
         heir.runner.settle().await.expect("settle");
         till.clock.advance(1);
@@ -499,8 +516,13 @@ async fn a_compensation_is_tried_to_the_end_and_then_parked_for_a_person() {
             till.runner.settle().await.expect("settle");
         }
         let parked = till.until(uid, |i| i.status == Status::Parked).await;
-        assert!(parked.control.attention.as_deref().is_some_and(|r| r.contains("refund")), "{:?}", parked.control);
-        let answer = till.runner.operate(MERCHANT, uid, "retry", "ana", "the gateway is back").await.expect("answer");
+        assert!(
+            parked.control.attention.as_deref().is_some_and(|r| r.contains("refund")),
+            "{:?}",
+            parked.control
+        );
+        let answer =
+            till.runner.operate(MERCHANT, uid, "retry", "ana", "the gateway is back").await.expect("answer");
         assert!(matches!(answer, SignalAnswer::Taken(_)));
         till.until(uid, |i| i.state == "wait").await;
         assert_eq!(till.toy.refunds.load(Ordering::SeqCst), 1);
@@ -559,7 +581,10 @@ async fn a_signal_sent_while_money_moves_waits_and_is_not_lost() {
         let uid = till.start("a").await;
         till.go(uid, "1").await;
         till.until(uid, |i| i.state == "ask").await;
-        assert!(matches!(till.send(uid, "cancel", Sender::Shopper, "c", json!({})).await, SignalAnswer::Queued(_)));
+        assert!(matches!(
+            till.send(uid, "cancel", Sender::Shopper, "c", json!({})).await,
+            SignalAnswer::Queued(_)
+        ));
         till.toy.plan("pay", &["declined"]);
         till.clock.advance(1);
         till.runner.settle().await.expect("settle");
@@ -646,7 +671,8 @@ async fn sixty_four_buyers_race_for_ten_units_and_ten_get_one() {
 async fn holds_end_once_and_never_go_below_zero() {
     for (store, _dir) in stores().await {
         let uid = Uuid::now_v7();
-        let kinds = [(HoldKind::Stock, "sku", "w"), (HoldKind::Points, "c", "c"), (HoldKind::Promotion, "p", "c")];
+        let kinds =
+            [(HoldKind::Stock, "sku", "w"), (HoldKind::Points, "c", "c"), (HoldKind::Promotion, "p", "c")];
         store
             .transact(move |tx| {
                 Box::pin(async move {
@@ -733,7 +759,14 @@ async fn one_failing_transaction_does_not_spoil_its_batch() {
         }
         for (n, job) in (0..40_i64).zip(jobs) {
             let ok = job.await.unwrap_or(false);
-            let there = !store.read().await.expect("read").stock(MERCHANT, &format!("s{n}")).await.expect("rows").is_empty();
+            let there = !store
+                .read()
+                .await
+                .expect("read")
+                .stock(MERCHANT, &format!("s{n}"))
+                .await
+                .expect("rows")
+                .is_empty();
             assert_eq!(ok, !(n % 7 == 3 || n % 11 == 5), "{n}");
             assert_eq!(there, ok, "{n}: what was told is what is kept");
         }
@@ -745,7 +778,11 @@ async fn hot_statements_use_their_indexes() {
     for (store, _dir) in stores().await {
         let engine = store.engine();
         for (name, plan) in store.explain_hot().await.expect("plans") {
-            let scans = if engine == "sqlite" { plan.contains("SCAN") && name != "due" } else { plan.contains("Seq Scan") };
+            let scans = if engine == "sqlite" {
+                plan.contains("SCAN") && name != "due"
+            } else {
+                plan.contains("Seq Scan")
+            };
             // An empty PostgreSQL table may be read as a whole whatever its indexes: there the planner is told not to.
             assert!(!scans, "{engine} {name}: {plan}");
             if name == "due" {

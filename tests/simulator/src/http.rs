@@ -40,6 +40,7 @@ pub fn router(ledger: Ledger, api_key: String) -> anyhow::Result<Router> {
         webhook: Mutex::default(),
     }));
     Ok(Router::new()
+        .route("/v1/payments", post(pay))
         .route("/v1/intents", post(prepare))
         .route("/v1/intents/{id}", get(intent))
         .route("/v1/intents/{id}/{operation}", post(operate))
@@ -52,6 +53,10 @@ pub fn router(ledger: Ledger, api_key: String) -> anyhow::Result<Router> {
 
 async fn prepare(State(provider): State<Provider>, headers: HeaderMap, body: Bytes) -> Response<Body> {
     provider.change(Operation::Prepare, None, headers, body).await
+}
+
+async fn pay(State(provider): State<Provider>, headers: HeaderMap, body: Bytes) -> Response<Body> {
+    provider.change(Operation::Authorize, None, headers, body).await
 }
 
 async fn operate(

@@ -212,11 +212,11 @@ fn decide(before: Option<Intent>, change: &Change, behaviour: Behaviour) -> Resu
     let no_amount = || error(400, "bad_request", "`amount` must be a positive integer");
     let text = |name: &str| change.body[name].as_str().unwrap_or_default().to_owned();
 
-    let Some(mut intent) = before else {
-        // The id follows from the key: the same request makes the same payment.
-        let id = format!("pi_{}", hex::encode(&Sha256::digest(&change.key)[..12]));
-        let intent = Intent {
-            id,
+    let mut intent = match before {
+        Some(intent) => intent,
+        None => Intent {
+            // The id follows from the key: the same request makes the same payment.
+            id: format!("pi_{}", hex::encode(&Sha256::digest(&change.key)[..12])),
             order: text("order"),
             status: "created".to_owned(),
             amount: amount("amount").ok_or_else(no_amount)?,
@@ -227,10 +227,10 @@ fn decide(before: Option<Intent>, change: &Change, behaviour: Behaviour) -> Resu
             capture_at_once: false,
             decline_code: None,
             redirect_url: None,
-        };
-        return Ok((intent, Vec::new()));
+        },
     };
     match change.operation {
+        Operation::Prepare if change.intent.is_none() => Ok((intent, Vec::new())),
         Operation::Prepare => Err(error(400, "bad_request", "a payment is made without an id")),
         Operation::Authorize => {
             if intent.status != "created" && intent.status != "declined" {

@@ -50,7 +50,9 @@ pub async fn run_in(tx: &mut Tx, call: &StepCall) -> Result<StepResult, StepFaul
             .map_err(broken)?;
             StepResult::outcome("ok").effect(TookEffect::Yes).patch(result(call))
         }
-        "bench.notify" => StepResult::outcome("ok").event("bench.done", json!({ "id": call.id })).patch(result(call)),
+        "bench.notify" => {
+            StepResult::outcome("ok").event("bench.done", json!({ "id": call.id })).patch(result(call))
+        }
         "bench.release" | "bench.cancel" => StepResult::outcome("done"),
         _ => StepResult::outcome("ok").effect(TookEffect::Yes).patch(result(call)),
     })

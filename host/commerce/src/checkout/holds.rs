@@ -46,20 +46,26 @@ impl CheckoutSteps {
         let mut wanted: Vec<(NewHold, Option<String>)> = Vec::new();
         for line in inputs.lines.iter().filter(|l| l.stock.is_some()) {
             let place = line.warehouse.as_deref().unwrap_or("");
-            let hold = new(HoldKind::Stock, &line.id, &line.sku, place, i64::from(line.quantity), (None, None));
+            let hold =
+                new(HoldKind::Stock, &line.id, &line.sku, place, i64::from(line.quantity), (None, None));
             wanted.push((hold, Some(line.id.clone())));
         }
         let limit = |n: Option<u64>| n.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
         for discount in quote.discounts.iter().filter(|d| d.kind == DiscountKind::Promotion && d.uses > 0) {
             let limits = (limit(discount.uses_limit), limit(discount.customer_limit));
             let uses = i64::from(discount.uses);
-            wanted.push((new(HoldKind::Promotion, &discount.id, &discount.promotion, customer, uses, limits), None));
+            wanted.push((
+                new(HoldKind::Promotion, &discount.id, &discount.promotion, customer, uses, limits),
+                None,
+            ));
         }
         let points = quote.totals.map_or(0, |t| i64::try_from(t.points_used).unwrap_or(i64::MAX));
         if points > 0 {
             wanted.push((new(HoldKind::Points, customer, customer, customer, points, (None, None)), None));
         }
-        wanted.sort_by(|(a, _), (b, _)| (a.kind, &a.place, &a.what, &a.id).cmp(&(b.kind, &b.place, &b.what, &b.id)));
+        wanted.sort_by(|(a, _), (b, _)| {
+            (a.kind, &a.place, &a.what, &a.id).cmp(&(b.kind, &b.place, &b.what, &b.id))
+        });
         let mut short_lines = Vec::new();
         let mut other = None;
         for (hold, line) in &wanted {
@@ -68,8 +74,12 @@ impl CheckoutSteps {
                 HoldKind::Stock => short_lines.push(json!({
                     "line": line, "sku": hold.what, "wanted": hold.quantity, "available": left.max(0),
                 })),
-                HoldKind::Promotion => other = Some(("code-used-up", json!({ "promotion": hold.what, "left": left }))),
-                HoldKind::Points => other = Some(("points-short", json!({ "wanted": hold.quantity, "available": left }))),
+                HoldKind::Promotion => {
+                    other = Some(("code-used-up", json!({ "promotion": hold.what, "left": left })))
+                }
+                HoldKind::Points => {
+                    other = Some(("points-short", json!({ "wanted": hold.quantity, "available": left })))
+                }
             }
         }
         let mut problem = match (short_lines.is_empty(), other) {
@@ -87,7 +97,10 @@ impl CheckoutSteps {
     /// Undo of [`CheckoutSteps::hold`].
     pub(super) async fn release(tx: &mut Tx, call: &StepCall) -> Result<StepResult, StepFault> {
         let prefix = prefix(&call.uid, call.entry);
-        let ended = tx.settle_holds(&call.merchant, uid(call)?, &prefix, false, call.now_us).await.map_err(database)?;
+        let ended = tx
+            .settle_holds(&call.merchant, uid(call)?, &prefix, false, call.now_us)
+            .await
+            .map_err(database)?;
         Ok(StepResult::outcome("done").patch(json!({ "submit": null })).note(json!({ "released": ended })))
     }
 }

@@ -302,7 +302,9 @@ impl CheckoutSteps {
         let customer = inputs.customer.as_ref().map_or("", |c| c.id.as_str());
         let order = order_id(call)?;
         let earned = i64::try_from(totals.points_earned).unwrap_or(i64::MAX);
-        tx.earn_points(merchant, customer, &format!("{order}:earned"), earned, call.now_us).await.map_err(database)?;
+        tx.earn_points(merchant, customer, &format!("{order}:earned"), earned, call.now_us)
+            .await
+            .map_err(database)?;
         let balance = tx.customer(merchant, customer).await.map_err(database)?.map_or(0, |c| c.points);
         if let Some(version) = call.context.get("cart_version").and_then(Value::as_i64) {
             // Changed since: what the shopper put in meanwhile stays in the cart.
@@ -314,7 +316,8 @@ impl CheckoutSteps {
             receipt.points_balance = Some(balance);
             if let Some((key, attempt)) = &paid {
                 receipt.payment.attempt.clone_from(key);
-                receipt.payment.reference = attempt.references.first().map(|(_, v)| v.clone()).unwrap_or_default();
+                receipt.payment.reference =
+                    attempt.references.first().map(|(_, v)| v.clone()).unwrap_or_default();
                 receipt.payment.status = "COMPLETED".to_owned();
             }
         })
@@ -360,4 +363,3 @@ async fn advance(
     let moved = tx.move_order(&call.merchant, &id, from, to, &text, call.now_us).await.map_err(database)?;
     Ok(moved.then_some((row.number, body.receipt)))
 }
-

@@ -34,8 +34,7 @@ impl CheckoutSteps {
     pub(super) async fn prepare(&self, call: &StepCall) -> Result<StepResult, StepFault> {
         let made = self.request(call, "authorize", false).await?;
         let (bound, settings) = (made.bound, made.settings);
-        let answer =
-            self.sandbox().prepare(self.component_call(call, &bound, &settings), made.request).await;
+        let answer = self.sandbox().prepare(self.component_call(call, &bound, &settings), made.request).await;
         match answer {
             Ok(Answer { value: Ok(result), .. }) => {
                 let references = pairs(&result.references);
@@ -51,10 +50,8 @@ impl CheckoutSteps {
     pub(super) async fn authorize(&self, call: &StepCall, capture: bool) -> Result<StepResult, StepFault> {
         let made = self.request(call, "authorize", capture).await?;
         let (amount, bound) = (made.request.attempt.amount.clone(), made.bound);
-        let answer = self
-            .sandbox()
-            .authorize(self.component_call(call, &bound, &made.settings), made.request)
-            .await;
+        let answer =
+            self.sandbox().authorize(self.component_call(call, &bound, &made.settings), made.request).await;
         let said = doubt(answer, &amount);
         let (state, outcome) = if capture { ("captured", "captured") } else { ("authorized", "authorized") };
         self.outcome(call, &call.key, made.record, said, state, outcome)
@@ -70,8 +67,15 @@ impl CheckoutSteps {
             .find(|(_, a)| a.operation == "authorize" && a.state == "authorized")
             .ok_or_else(|| StepFault::new("no-authorization", "there is no authorization to capture"))?;
         let bound = self.gateway(call, &authorized.method).await?;
-        let record = AttemptRecord { operation: "capture".to_owned(), state: String::new(), ..authorized.clone() };
-        let attempt = attempt(call, &call.key, wit::Operation::Capture, &record, call.about.as_ref().map(|a| a.first_sent_us));
+        let record =
+            AttemptRecord { operation: "capture".to_owned(), state: String::new(), ..authorized.clone() };
+        let attempt = attempt(
+            call,
+            &call.key,
+            wit::Operation::Capture,
+            &record,
+            call.about.as_ref().map(|a| a.first_sent_us),
+        );
         let amount = attempt.amount.clone();
         let request = wit::CaptureRequest { attempt, amount: amount.clone(), final_capture: true };
         let answer = self.sandbox().capture(self.component_call(call, &bound, &settings), request).await;
@@ -80,7 +84,10 @@ impl CheckoutSteps {
 
     /// Asks what became of the latest attempt.
     pub(super) async fn find(&self, call: &StepCall) -> Result<StepResult, StepFault> {
-        let about = call.about.clone().ok_or_else(|| StepFault::new("no-attempt", "there is nothing to ask about"))?;
+        let about = call
+            .about
+            .clone()
+            .ok_or_else(|| StepFault::new("no-attempt", "there is nothing to ask about"))?;
         let payment: Payment = maybe(call, "payment")?.unwrap_or_default();
         let settings: Settings = part(call, "settings")?;
         let record = match payment.attempts.get(&about.key) {
@@ -136,7 +143,8 @@ impl CheckoutSteps {
     /// Undo of an authorization, a charge or a capture: asks what stands, then voids or refunds exactly
     /// that. Harmless to repeat.
     pub(super) async fn give_back(&self, call: &StepCall) -> Result<StepResult, StepFault> {
-        let about = call.about.clone().ok_or_else(|| StepFault::new("no-attempt", "there is nothing to undo"))?;
+        let about =
+            call.about.clone().ok_or_else(|| StepFault::new("no-attempt", "there is nothing to undo"))?;
         let payment: Payment = maybe(call, "payment")?.unwrap_or_default();
         let settings: Settings = part(call, "settings")?;
         let Some(record) = payment.attempts.get(&about.key).cloned() else {
@@ -152,7 +160,9 @@ impl CheckoutSteps {
         let wait = |why: String| StepFault::NotSent { code: "gateway".to_owned(), text: why };
         let snapshot = match self.ask(call, &settings, &about.key, &record, Some(about.first_sent_us)).await {
             Ok(wit::FindOutcome::Found(snapshot)) => snapshot,
-            Ok(wit::FindOutcome::NeverHappened(wit::Absence::Certain)) => return finished("never", "nothing stands at the gateway"),
+            Ok(wit::FindOutcome::NeverHappened(wit::Absence::Certain)) => {
+                return finished("never", "nothing stands at the gateway");
+            }
             Ok(wit::FindOutcome::NeverHappened(wit::Absence::NotVisibleYet)) => {
                 return Err(wait("not visible at the gateway yet".to_owned()));
             }
@@ -165,7 +175,8 @@ impl CheckoutSteps {
         let component = self.component_call(call, &bound, &settings);
         if taken > 0 {
             let amount = till_sandbox::wit::types::Money { minor: taken, currency: record.currency.clone() };
-            let mut attempt = attempt(call, &call.key, wit::Operation::Refund, &asked, Some(about.first_sent_us));
+            let mut attempt =
+                attempt(call, &call.key, wit::Operation::Refund, &asked, Some(about.first_sent_us));
             attempt.amount = amount.clone();
             let request = wit::RefundRequest {
                 attempt,
@@ -179,7 +190,12 @@ impl CheckoutSteps {
                 other => Err(wait(other.words())),
             };
         }
-        let settled = [wit::PaymentState::Voided, wit::PaymentState::Refunded, wit::PaymentState::Declined, wit::PaymentState::Expired];
+        let settled = [
+            wit::PaymentState::Voided,
+            wit::PaymentState::Refunded,
+            wit::PaymentState::Declined,
+            wit::PaymentState::Expired,
+        ];
         if settled.contains(&snapshot.state) || snapshot.voided {
             return finished("voided", "nothing stands at the gateway");
         }
@@ -201,7 +217,8 @@ impl CheckoutSteps {
         first_sent_us: Option<i64>,
     ) -> Result<wit::FindOutcome, String> {
         let bound = self.gateway(call, &record.method).await.map_err(|e| e.to_string())?;
-        let operation = if record.operation == "capture" { wit::Operation::Capture } else { wit::Operation::Authorize };
+        let operation =
+            if record.operation == "capture" { wit::Operation::Capture } else { wit::Operation::Authorize };
         let request = wit::FindRequest { attempt: attempt(call, key, operation, record, first_sent_us) };
         match self.sandbox().find(self.component_call(call, &bound, settings), request).await {
             Ok(Answer { value: Ok(result), .. }) => Ok(result.outcome),
@@ -214,8 +231,12 @@ impl CheckoutSteps {
     pub(super) async fn gateway(&self, call: &StepCall, method: &str) -> Result<Arc<Bound>, StepFault> {
         let pins = call.pins.get("payment-gateway");
         let digest = pins.and_then(|p| p.get(method).or_else(|| p.get("default"))).and_then(Value::as_str);
-        let digest = digest.ok_or_else(|| StepFault::new("no-gateway", format!("no gateway is bound for `{method}`")))?;
-        self.registry.bound(&call.merchant, digest).await.map_err(|e| StepFault::new("binding", e.to_string()))
+        let digest = digest
+            .ok_or_else(|| StepFault::new("no-gateway", format!("no gateway is bound for `{method}`")))?;
+        self.registry
+            .bound(&call.merchant, digest)
+            .await
+            .map_err(|e| StepFault::new("binding", e.to_string()))
     }
 
     async fn request(&self, call: &StepCall, operation: &str, capture: bool) -> Result<Made, StepFault> {
@@ -224,7 +245,8 @@ impl CheckoutSteps {
         let settings: Settings = part(call, "settings")?;
         let payment: Payment = maybe(call, "payment")?.unwrap_or_default();
         let total = quote.total().ok_or_else(|| StepFault::new("no-totals", "the quote has no totals"))?;
-        let method = inputs.payment_method.clone().ok_or_else(|| StepFault::new("no-method", "no payment method"))?;
+        let method =
+            inputs.payment_method.clone().ok_or_else(|| StepFault::new("no-method", "no payment method"))?;
         let customer = inputs.customer.clone().unwrap_or_default();
         let (saved, ..) = {
             let mut tx = self.store.read().await.map_err(database)?;
@@ -232,7 +254,8 @@ impl CheckoutSteps {
         };
         // The token is read here and goes to the gateway alone: neither context nor journal has it.
         let token = saved.payment_methods.iter().find(|m| m.id == method.id).map(|m| m.token.clone());
-        let token = token.ok_or_else(|| StepFault::new("no-method", format!("payment method {} is gone", method.id)))?;
+        let token = token
+            .ok_or_else(|| StepFault::new("no-method", format!("payment method {} is gone", method.id)))?;
         let bound = self.gateway(call, &method.kind).await?;
         let record = payment.attempts.get(&call.key).cloned().unwrap_or_else(|| AttemptRecord {
             operation: operation.to_owned(),
@@ -285,7 +308,11 @@ impl CheckoutSteps {
     /// What is known of an attempt whose call was lost before its outcome was recorded.
     fn lost_record(&self, call: &StepCall, payment: &Payment) -> Result<AttemptRecord, StepFault> {
         if let Some(authorized) = payment.attempts.values().find(|a| a.state == "authorized") {
-            return Ok(AttemptRecord { operation: "capture".to_owned(), state: "unknown".to_owned(), ..authorized.clone() });
+            return Ok(AttemptRecord {
+                operation: "capture".to_owned(),
+                state: "unknown".to_owned(),
+                ..authorized.clone()
+            });
         }
         let inputs: Inputs = part(call, "snapshot")?;
         let quote: Quote = part(call, "quote")?;
@@ -369,9 +396,13 @@ impl Said {
 }
 
 /// Believes an answer only as far as the exchange carries it.
-fn doubt(answer: Result<Answer<wit::PaymentResult>, Failure>, amount: &till_sandbox::wit::types::Money) -> Said {
+fn doubt(
+    answer: Result<Answer<wit::PaymentResult>, Failure>,
+    amount: &till_sandbox::wit::types::Money,
+) -> Said {
     till_engine::crash::point("call.request-sent.before-response");
-    let unsent = |report: &Report, why: String| if report.sent { Said::Unknown(why) } else { Said::NotSent(why) };
+    let unsent =
+        |report: &Report, why: String| if report.sent { Said::Unknown(why) } else { Said::NotSent(why) };
     let (result, report) = match answer {
         Err(failure) => return unsent(&failure.report, failure.to_string()),
         Ok(Answer { value: Err(error), report }) => return unsent(&report, words(&error)),
@@ -391,7 +422,10 @@ fn doubt(answer: Result<Answer<wit::PaymentResult>, Failure>, amount: &till_sand
         }
         (wit::PaymentStatus::Succeeded, _) => match &result.confirmed {
             Some(confirmed) if confirmed == amount => Said::Succeeded(result),
-            other => Said::Unknown(format!("the gateway confirmed {other:?}, not {} {}", amount.minor, amount.currency)),
+            other => Said::Unknown(format!(
+                "the gateway confirmed {other:?}, not {} {}",
+                amount.minor, amount.currency
+            )),
         },
         (wit::PaymentStatus::Declined(decline), _) => {
             let decline = decline.clone();
@@ -424,7 +458,12 @@ fn attempt(
     first_sent_us: Option<i64>,
 ) -> wit::Attempt {
     let order = |field: &str| {
-        call.context.get("order").and_then(|o| o.get(field)).and_then(Value::as_str).unwrap_or_default().to_owned()
+        call.context
+            .get("order")
+            .and_then(|o| o.get(field))
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     };
     wit::Attempt {
         key: key.to_owned(),
@@ -448,7 +487,8 @@ fn pairs(references: &[wit::Reference]) -> Vec<(String, String)> {
 }
 
 fn prepared(call: &StepCall) -> Vec<(String, String)> {
-    let prepared = call.context.get("payment").and_then(|p| p.get("prepared")).and_then(|p| p.get("references"));
+    let prepared =
+        call.context.get("payment").and_then(|p| p.get("prepared")).and_then(|p| p.get("references"));
     prepared.and_then(|r| serde_json::from_value(r.clone()).ok()).unwrap_or_default()
 }
 

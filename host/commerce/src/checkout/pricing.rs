@@ -13,8 +13,8 @@ use till_store::Error as StoreError;
 use super::context::{ClientInputs, Session, Submit, json as to_json, maybe, part};
 use super::steps::CheckoutSteps;
 use crate::quote::{
-    self, BrokenPromise, CodeInput, CustomerInput, Inputs, LineInput, PaymentMethodInput, Quote, Stage, points, price,
-    promotions, requirements, shipping, tax, total,
+    self, BrokenPromise, CodeInput, CustomerInput, Inputs, LineInput, PaymentMethodInput, Quote, Stage,
+    points, price, promotions, requirements, shipping, tax, total,
 };
 use crate::settings::Settings;
 use crate::{cart, catalog};
@@ -47,7 +47,8 @@ impl CheckoutSteps {
             let product = catalog::product(&mut tx, merchant, &item.product).await.map_err(database)?;
             let stock = catalog::availability(&mut tx, merchant, &item.sku).await.map_err(database)?;
             let warehouse = item.warehouse.clone();
-            let available = stock.iter().find(|s| Some(&s.warehouse) == warehouse.as_ref()).map_or(0, |s| s.available);
+            let available =
+                stock.iter().find(|s| Some(&s.warehouse) == warehouse.as_ref()).map_or(0, |s| s.available);
             let stocked = product.as_ref().is_none_or(|p| p.stocked);
             lines.push(LineInput {
                 id: item.id.clone(),
@@ -73,7 +74,12 @@ impl CheckoutSteps {
             });
         }
         let saved = |kind: &str| {
-            customer.addresses.iter().filter(|a| a.kind == kind).max_by_key(|a| a.default).map(|a| a.address.clone())
+            customer
+                .addresses
+                .iter()
+                .filter(|a| a.kind == kind)
+                .max_by_key(|a| a.default)
+                .map(|a| a.address.clone())
         };
         let shipping_address = client.shipping_address.or_else(|| saved("shipping"));
         let method = match &client.payment_method {
@@ -101,7 +107,10 @@ impl CheckoutSteps {
                 .collect(),
             promotion_uses: std::collections::BTreeMap::new(),
             points_to_use: client.points,
-            billing_address: client.billing_address.or_else(|| saved("billing")).or_else(|| shipping_address.clone()),
+            billing_address: client
+                .billing_address
+                .or_else(|| saved("billing"))
+                .or_else(|| shipping_address.clone()),
             shipping_address,
             shipping_option: client.shipping_method,
             shipping_options: std::collections::BTreeMap::new(),
@@ -120,7 +129,8 @@ impl CheckoutSteps {
         }
         let snapshot = to_json(&inputs)?;
         let before = call.context.get("snapshot").cloned().unwrap_or(Value::Null);
-        let mut patch = json!({ "snapshot": if before.is_null() { snapshot } else { diff(&before, &snapshot) } });
+        let mut patch =
+            json!({ "snapshot": if before.is_null() { snapshot } else { diff(&before, &snapshot) } });
         patch["cart_version"] = json!(cart.version);
         patch["problem"] = Value::Null;
         patch["fault"] = Value::Null;
@@ -224,13 +234,13 @@ impl CheckoutSteps {
         let changed = submit.expected_total.is_some_and(|e| e != totals.total)
             || submit.quote.as_ref().is_some_and(|q| *q != token);
         if !missing.is_empty() {
-            patch["problem"] = json!({ "code": "incomplete", "missing": to_json(&missing)?, "hash": submit.hash });
+            patch["problem"] =
+                json!({ "code": "incomplete", "missing": to_json(&missing)?, "hash": submit.hash });
             patch["submit"] = Value::Null;
             return Ok(StepResult::outcome("incomplete").patch(patch));
         }
         if changed {
-            patch["problem"] =
-                json!({ "code": "quote-changed", "quote": token, "total": totals.total, "hash": submit.hash });
+            patch["problem"] = json!({ "code": "quote-changed", "quote": token, "total": totals.total, "hash": submit.hash });
             patch["submit"] = Value::Null;
             return Ok(StepResult::outcome("changed").patch(patch));
         }
@@ -267,7 +277,11 @@ impl CheckoutSteps {
     }
 
     /// The pinned bindings of a slot, in the order of their names.
-    pub(super) async fn pinned(&self, call: &StepCall, slot: &str) -> Result<Vec<(String, Arc<Bound>)>, StepFault> {
+    pub(super) async fn pinned(
+        &self,
+        call: &StepCall,
+        slot: &str,
+    ) -> Result<Vec<(String, Arc<Bound>)>, StepFault> {
         let mut all = Vec::new();
         if let Some(pins) = call.pins.get(slot).and_then(Value::as_object) {
             for (name, digest) in pins {

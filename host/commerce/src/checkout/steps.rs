@@ -25,14 +25,18 @@ pub fn interface(step: &str) -> Option<StepInterface> {
     let money = |class, outcomes: &[&str]| of(class, outcomes).map(StepInterface::money);
     match step {
         "cart.snapshot" => of(Class::Read, &["ok", "refused"]),
-        "pricing.quote" | "promotion.apply" | "points.apply" | "shipping.rates" | "tax.quote" => of(Class::Pure, &["ok"]),
+        "pricing.quote" | "promotion.apply" | "points.apply" | "shipping.rates" | "tax.quote" => {
+            of(Class::Pure, &["ok"])
+        }
         "quote.check" => of(Class::Pure, &["ok", "ready", "changed", "incomplete"]),
         "checkout.hold" => of(Class::Transactional, &["held", "short"]),
         "checkout.release" | "order.fail" => of(Class::Transactional, &["done"]),
         "order.place" => of(Class::Transactional, &["placed"]),
         "order.confirm" => of(Class::Transactional, &["confirmed", "lost"]),
         "payment.prepare" => of(Class::External, &["prepared", "unknown"]),
-        "payment.authorize" => money(Class::External, &["authorized", "action_required", "declined", "unknown"]),
+        "payment.authorize" => {
+            money(Class::External, &["authorized", "action_required", "declined", "unknown"])
+        }
         "payment.charge" | "payment.capture" => {
             money(Class::External, &["captured", "action_required", "declined", "unknown"])
         }
@@ -143,5 +147,6 @@ impl Numbers {
 }
 
 fn year(now_us: i64) -> i64 {
-    jiff::Timestamp::from_microsecond(now_us).map_or(1970, |t| i64::from(t.to_zoned(jiff::tz::TimeZone::UTC).year()))
+    jiff::Timestamp::from_microsecond(now_us)
+        .map_or(1970, |t| i64::from(t.to_zoned(jiff::tz::TimeZone::UTC).year()))
 }

@@ -17,9 +17,16 @@ const COMPENSATION_FIRST_US: i64 = 1_000_000;
 const COMPENSATION_CAP_US: i64 = 30 * 60 * 1_000_000;
 
 /// Records the outcome of the newest compensation: `done` pops it, anything else is tried again.
-pub fn compensated(def: &Definition, instance: &mut Instance, result: &StepResult, now_us: i64, log: &mut Log) {
+pub fn compensated(
+    def: &Definition,
+    instance: &mut Instance,
+    result: &StepResult,
+    now_us: i64,
+    log: &mut Log,
+) {
     if result.outcome != "done" {
-        let why = result.note.get("why").and_then(Value::as_str).unwrap_or("the answer was not `done`").to_owned();
+        let why =
+            result.note.get("why").and_then(Value::as_str).unwrap_or("the answer was not `done`").to_owned();
         return retry_compensation(def, instance, &result.outcome, &why, now_us, log);
     }
     let Some(undo) = instance.control.undo.pop() else { return };
@@ -39,14 +46,24 @@ pub fn compensated(def: &Definition, instance: &mut Instance, result: &StepResul
 
 /// A compensation did not work: it is tried again later under the same key, and parked when its tries
 /// run out. It is never given up silently.
-pub fn retry_compensation(_def: &Definition, instance: &mut Instance, code: &str, why: &str, now_us: i64, log: &mut Log) {
+pub fn retry_compensation(
+    _def: &Definition,
+    instance: &mut Instance,
+    code: &str,
+    why: &str,
+    now_us: i64,
+    log: &mut Log,
+) {
     let Some(undo) = instance.control.undo.last().cloned() else { return };
     let (attempt, key) = instance.control.intent.take().map_or((0, None), |i| (i.attempt, Some(i.key)));
     instance.control.tries += 1;
     let body = json!({ "outcome": code, "text": why, "of": undo.state, "entry": undo.entry, "tries": instance.control.tries });
     log.push_keyed(instance, Kind::Compensated, &undo.step, attempt, key, body, now_us);
     if instance.control.tries >= COMPENSATION_TRIES_MAX {
-        let reason = format!("`{}` (undo of `{}`) failed {} times: {code}: {why}", undo.step, undo.state, instance.control.tries);
+        let reason = format!(
+            "`{}` (undo of `{}`) failed {} times: {code}: {why}",
+            undo.step, undo.state, instance.control.tries
+        );
         set_parked(instance, &reason);
         return;
     }

@@ -3,14 +3,22 @@
 use serde_json::json;
 
 use super::{Log, enter};
-use crate::definition::{Class, Definition};
+use crate::definition::Definition;
 use crate::instance::{Instance, Status};
 use crate::journal::Kind;
 
 /// A trap, a limit, a broken promise: never an outcome. The state's `fault` target, or a person, decides.
 ///
 /// The fault is put into `context.fault` so that whoever shows the instance can tell why.
-pub fn fault(def: &Definition, instance: &mut Instance, step: &str, code: &str, text: &str, now_us: i64, log: &mut Log) {
+pub fn fault(
+    def: &Definition,
+    instance: &mut Instance,
+    step: &str,
+    code: &str,
+    text: &str,
+    now_us: i64,
+    log: &mut Log,
+) {
     instance.control.intent = None;
     let patch = json!({ "fault": { "state": instance.state, "step": step, "code": code, "text": text } });
     crate::instance::merge(instance.context_mut(), &patch);
@@ -24,7 +32,15 @@ pub fn fault(def: &Definition, instance: &mut Instance, step: &str, code: &str, 
 
 /// A call was refused before anything was sent: it is tried again by the state's `retry`, else it is a
 /// fault. Reads and asks wait for their next turn.
-pub fn not_sent(def: &Definition, instance: &mut Instance, class: Class, step: &str, code: &str, text: &str, now_us: i64, log: &mut Log) {
+pub fn not_sent(
+    def: &Definition,
+    instance: &mut Instance,
+    step: &str,
+    code: &str,
+    text: &str,
+    now_us: i64,
+    log: &mut Log,
+) {
     instance.control.intent = None;
     let state = def.state(&instance.state);
     if let Some(ask) = state.and_then(|s| s.ask.as_ref()) {
@@ -41,7 +57,6 @@ pub fn not_sent(def: &Definition, instance: &mut Instance, class: Class, step: &
         log.push(instance, Kind::Fault, step, json!({ "code": code, "text": text, "again": true }), now_us);
         return;
     }
-    let _ = class;
     fault(def, instance, step, code, text, now_us, log);
 }
 

@@ -42,7 +42,6 @@ impl Log {
         self.push_keyed(instance, kind, step, 0, None, body, now_us);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the columns of a journal row")]
     fn push_keyed(
         &mut self,
         instance: &mut Instance,
@@ -93,7 +92,12 @@ pub enum Next {
 }
 
 /// What has to be done next. `class_of` gives the class of a registered step.
-pub fn next(def: &Definition, instance: &Instance, now_us: i64, class_of: &dyn Fn(&str) -> Option<Class>) -> Next {
+pub fn next(
+    def: &Definition,
+    instance: &Instance,
+    now_us: i64,
+    class_of: &dyn Fn(&str) -> Option<Class>,
+) -> Next {
     match instance.status {
         Status::Completed => return Next::Ended,
         Status::Parked => return Next::Parked,
@@ -124,7 +128,11 @@ pub fn next(def: &Definition, instance: &Instance, now_us: i64, class_of: &dyn F
 }
 
 /// The first target whose guard holds.
-pub(crate) fn pick<'a>(def: &'a Definition, instance: &Instance, targets: &'a Targets) -> Option<TargetRef<'a>> {
+pub(crate) fn pick<'a>(
+    def: &'a Definition,
+    instance: &Instance,
+    targets: &'a Targets,
+) -> Option<TargetRef<'a>> {
     targets.iter().find(|t| match t.when {
         None => true,
         Some(name) => def.file.guards.get(name).is_some_and(|g| g.holds(instance)),
@@ -132,7 +140,14 @@ pub(crate) fn pick<'a>(def: &'a Definition, instance: &Instance, targets: &'a Ta
 }
 
 /// Goes to a state: counts the entry, arms timers, writes its events, ends the instance.
-pub(crate) fn enter(def: &Definition, instance: &mut Instance, target: &str, key_same: bool, now_us: i64, log: &mut Log) {
+pub(crate) fn enter(
+    def: &Definition,
+    instance: &mut Instance,
+    target: &str,
+    key_same: bool,
+    now_us: i64,
+    log: &mut Log,
+) {
     debug_assert_ne!(target, AGAIN, "`again` stays and is handled by step_done");
     let Some(state) = def.state(target) else {
         park(instance, &format!("the definition has no state `{target}`"), now_us, log);

@@ -23,7 +23,15 @@ pub enum Verdict {
 }
 
 /// Gives a signal to the instance.
-pub fn signal(def: &Definition, instance: &mut Instance, name: &str, sender: Sender, body: &Value, now_us: i64, log: &mut Log) -> Verdict {
+pub fn signal(
+    def: &Definition,
+    instance: &mut Instance,
+    name: &str,
+    sender: Sender,
+    body: &Value,
+    now_us: i64,
+    log: &mut Log,
+) -> Verdict {
     let Some(rule) = def.file.signals.get(name) else {
         return Verdict::NotExpected(format!("workflow `{}` has no signal `{name}`", def.file.id));
     };
@@ -52,7 +60,9 @@ pub fn signal(def: &Definition, instance: &mut Instance, name: &str, sender: Sen
         return Verdict::Refused(text);
     };
     let mut patch = json!({});
-    if rule.sets_inputs && let Some(inputs) = body.get("inputs") {
+    if rule.sets_inputs
+        && let Some(inputs) = body.get("inputs")
+    {
         // Client inputs are replaced field by field, each as a whole: a merge inside would keep old parts.
         let mut replaced = instance.context.get("inputs").cloned().unwrap_or_else(|| json!({}));
         if let (Some(old), Some(new)) = (replaced.as_object_mut(), inputs.as_object()) {
@@ -65,20 +75,36 @@ pub fn signal(def: &Definition, instance: &mut Instance, name: &str, sender: Sen
     }
     if let Some(into) = &rule.into {
         let mut value = body.clone();
-        if rule.sets_inputs && let Some(object) = value.as_object_mut() {
+        if rule.sets_inputs
+            && let Some(object) = value.as_object_mut()
+        {
             object.remove("inputs");
         }
         instance.context_mut()[into] = value.clone();
         patch[into] = value;
     }
-    log.push(instance, Kind::Signal, name, json!({ "to": target.target, "replace": patch, "from": sender }), now_us);
+    log.push(
+        instance,
+        Kind::Signal,
+        name,
+        json!({ "to": target.target, "replace": patch, "from": sender }),
+        now_us,
+    );
     enter(def, instance, target.target, target.key_same, now_us, log);
     Verdict::Taken
 }
 
 /// An operator's act on a parked instance: `retry` runs on, `skip` leaves the newest compensation
 /// undone and goes on. Both are journalled with who and why.
-pub fn operator(def: &Definition, instance: &mut Instance, act: &str, who: &str, why: &str, now_us: i64, log: &mut Log) -> Verdict {
+pub fn operator(
+    def: &Definition,
+    instance: &mut Instance,
+    act: &str,
+    who: &str,
+    why: &str,
+    now_us: i64,
+    log: &mut Log,
+) -> Verdict {
     if instance.status != Status::Parked {
         return Verdict::NotExpected("the instance is not parked".to_owned());
     }

@@ -9,7 +9,14 @@ use crate::journal::Kind;
 use crate::step::{StepResult, TookEffect};
 
 /// Records the outcome of the current state's step and goes where the file routes it.
-pub fn step_done(def: &Definition, instance: &mut Instance, class: Class, result: &StepResult, now_us: i64, log: &mut Log) {
+pub fn step_done(
+    def: &Definition,
+    instance: &mut Instance,
+    class: Class,
+    result: &StepResult,
+    now_us: i64,
+    log: &mut Log,
+) {
     let Some(state) = def.state(&instance.state) else {
         return park(instance, "the definition lost its state", now_us, log);
     };
@@ -36,7 +43,12 @@ pub fn step_done(def: &Definition, instance: &mut Instance, class: Class, result
     log.events.extend(result.events.iter().cloned());
     remember_effect(def, instance, result);
     match target {
-        None => park(instance, &format!("`{step}` gave the outcome `{}`, which is not routed", result.outcome), now_us, log),
+        None => park(
+            instance,
+            &format!("`{step}` gave the outcome `{}`, which is not routed", result.outcome),
+            now_us,
+            log,
+        ),
         Some(t) if t.target == AGAIN => ask_again(def, instance, now_us),
         Some(t) => enter(def, instance, t.target, t.key_same, now_us, log),
     }
@@ -44,7 +56,14 @@ pub fn step_done(def: &Definition, instance: &mut Instance, class: Class, result
 
 /// A transactional step refused. The writes of its segment are rolled back and `instance` is as it was
 /// before them; only the refusal is kept, and the file routes it from the state that refused.
-pub fn refused(def: &Definition, instance: &mut Instance, state: &str, result: &StepResult, now_us: i64, log: &mut Log) {
+pub fn refused(
+    def: &Definition,
+    instance: &mut Instance,
+    state: &str,
+    result: &StepResult,
+    now_us: i64,
+    log: &mut Log,
+) {
     if instance.state != state {
         let entry = instance.entry(state);
         instance.control.entries.insert(state.to_owned(), entry + 1);
@@ -64,7 +83,9 @@ fn remember_effect(def: &Definition, instance: &mut Instance, result: &StepResul
         Some(asked) => (asked.state.clone(), asked.entry),
         None => (instance.state.clone(), instance.entry(&instance.state)),
     };
-    let Some(undo) = def.state(&name).and_then(|s| s.compensate.clone()).filter(|u| u != "none") else { return };
+    let Some(undo) = def.state(&name).and_then(|s| s.compensate.clone()).filter(|u| u != "none") else {
+        return;
+    };
     let known = instance.control.undo.iter().any(|u| u.state == name && u.entry == entry);
     if !known {
         instance.control.undo.push(Undo { state: name, entry, step: undo, seq: instance.version });

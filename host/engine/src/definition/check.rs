@@ -49,7 +49,8 @@ impl std::fmt::Display for Finding {
 
 /// All findings, in the order of lines. `interface` gives the interface of a step by name.
 pub fn check(definition: &Definition, interface: &dyn Fn(&str) -> Option<StepInterface>) -> Vec<Finding> {
-    let mut checker = Checker { source: &definition.source, file: &definition.file, interface, findings: vec![] };
+    let mut checker =
+        Checker { source: &definition.source, file: &definition.file, interface, findings: vec![] };
     checker.targets();
     if checker.findings.is_empty() {
         checker.reachable();
@@ -124,7 +125,8 @@ impl<'a> Checker<'a> {
             }
         }
         for (name, state) in &file.states {
-            let here = |part: &str, key: &str| vec!["states".to_owned(), name.clone(), part.into(), key.into()];
+            let here =
+                |part: &str, key: &str| vec!["states".to_owned(), name.clone(), part.into(), key.into()];
             for (outcome, targets) in &state.outcomes {
                 for t in targets.iter() {
                     if !(known(t.target) || t.target == AGAIN && state.ask.is_some()) {
@@ -242,10 +244,8 @@ impl<'a> Checker<'a> {
         let here = ["states", name];
         match (&state.invoke, state.kind) {
             (Some(step), None) => self.invoking(name, state, step),
-            (None, None) => {
-                if state.after.is_empty() {
-                    self.find("W04", &here, format!("`{name}` waits for ever; add `after: {{ 30m: … }}`"));
-                }
+            (None, None) if state.after.is_empty() => {
+                self.find("W04", &here, format!("`{name}` waits for ever; add `after: {{ 30m: … }}`"));
             }
             (None, Some(Kind::Compensate)) if state.then.is_none() => {
                 self.find("W03", &here, format!("`{name}` undoes but names no `then:`"));
@@ -301,19 +301,33 @@ impl<'a> Checker<'a> {
         let undo = state.compensate.as_deref();
         let none = undo == Some("none");
         if none && state.because.is_none() {
-            self.find("W11", &["states", name, "compensate"], format!("say why `{name}` needs no undo: `because: …`"));
+            self.find(
+                "W11",
+                &["states", name, "compensate"],
+                format!("say why `{name}` needs no undo: `because: …`"),
+            );
         }
         match undo.filter(|u| *u != "none") {
             Some(undo) if (self.interface)(undo).is_none() => {
                 self.find("W06", &["states", name, "compensate"], format!("no step is called `{undo}`"));
             }
             Some(undo) if (self.interface)(undo).is_some_and(|i| !i.outcomes.iter().any(|o| o == "done")) => {
-                self.find("W06", &["states", name, "compensate"], format!("`{undo}` is no undo: it has no outcome `done`"));
+                self.find(
+                    "W06",
+                    &["states", name, "compensate"],
+                    format!("`{undo}` is no undo: it has no outcome `done`"),
+                );
             }
             _ => {}
         }
-        if matches!(state.money, Some(MoneyMove::Reserve | MoneyMove::Take)) && undo.is_none_or(|u| u == "none") {
-            self.find("W08", &here, format!("`{name}` moves money; name the step that gives it back: `compensate: …`"));
+        if matches!(state.money, Some(MoneyMove::Reserve | MoneyMove::Take))
+            && undo.is_none_or(|u| u == "none")
+        {
+            self.find(
+                "W08",
+                &here,
+                format!("`{name}` moves money; name the step that gives it back: `compensate: …`"),
+            );
         }
         if interface.class == Class::Transactional && undo.is_none() {
             self.find(
@@ -326,9 +340,11 @@ impl<'a> Checker<'a> {
             && money != MoneyMove::Ask
         {
             for target in unknown.iter() {
-                let ok = self.file.states.get(target.target).is_some_and(|t| {
-                    t.money == Some(MoneyMove::Ask) || t.kind == Some(Kind::Manual)
-                });
+                let ok = self
+                    .file
+                    .states
+                    .get(target.target)
+                    .is_some_and(|t| t.money == Some(MoneyMove::Ask) || t.kind == Some(Kind::Manual));
                 if !ok {
                     self.find(
                         "W09",
@@ -372,7 +388,9 @@ impl<'a> Checker<'a> {
             for target in targets.iter() {
                 let Some(next) = self.file.states.get(target.target) else { continue };
                 let class = next.invoke.as_deref().and_then(|s| (self.interface)(s)).map(|i| i.class);
-                if matches!(class, Some(Class::Pure | Class::Read | Class::ExternalRead)) && next.ask.is_none() {
+                if matches!(class, Some(Class::Pure | Class::Read | Class::ExternalRead))
+                    && next.ask.is_none()
+                {
                     self.find(
                         "W21",
                         &["states", name, "outcomes", outcome],
@@ -430,7 +448,10 @@ impl<'a> Checker<'a> {
                         self.find(
                             "W06",
                             &path,
-                            format!("`{key}` may match no target: let the last one (`{}`) have no `when`", last.target),
+                            format!(
+                                "`{key}` may match no target: let the last one (`{}`) have no `when`",
+                                last.target
+                            ),
                         );
                     }
                 }
@@ -438,7 +459,10 @@ impl<'a> Checker<'a> {
         }
         for (signal, targets) in &self.file.on {
             uses.extend(
-                targets.iter().filter_map(|t| t.when).map(|w| (vec!["on".into(), signal.clone()], w.to_owned())),
+                targets
+                    .iter()
+                    .filter_map(|t| t.when)
+                    .map(|w| (vec!["on".into(), signal.clone()], w.to_owned())),
             );
         }
         for (path, guard) in uses {

@@ -33,7 +33,9 @@ impl Guard {
     pub fn holds(&self, instance: &Instance) -> bool {
         match self {
             Guard::Equals(path, want) => lookup(instance, path) == Some(want),
-            Guard::Less(path, than) => lookup(instance, path).and_then(Value::as_i64).is_some_and(|v| v < *than),
+            Guard::Less(path, than) => {
+                lookup(instance, path).and_then(Value::as_i64).is_some_and(|v| v < *than)
+            }
             Guard::In(path, list) => lookup(instance, path).is_some_and(|v| list.contains(v)),
             Guard::Present(path) => lookup(instance, path).is_some_and(|v| !v.is_null()),
             Guard::Done(state) => instance.control.undo.iter().any(|u| &u.state == state),

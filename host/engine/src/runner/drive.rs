@@ -50,7 +50,12 @@ impl Held {
     }
 
     fn dirty(&self) -> bool {
-        self.fresh || self.owned || self.touch || !self.log.entries.is_empty() || !self.consumed.is_empty() || self.signal.is_some()
+        self.fresh
+            || self.owned
+            || self.touch
+            || !self.log.entries.is_empty()
+            || !self.consumed.is_empty()
+            || self.signal.is_some()
     }
 }
 
@@ -58,7 +63,12 @@ impl Held {
 const TURNS_MAX: u32 = 10_000;
 
 impl<S: Store> Runner<S> {
-    pub(super) fn drive_new(self: &Arc<Self>, definition: Arc<Definition>, instance: Instance, log: Log) -> Result<Watch, Error> {
+    pub(super) fn drive_new(
+        self: &Arc<Self>,
+        definition: Arc<Definition>,
+        instance: Instance,
+        log: Log,
+    ) -> Result<Watch, Error> {
         let sitting = self.sit(instance.uid).ok_or(Error::Stopping)?;
         let held = Held {
             definition,
@@ -162,10 +172,10 @@ impl<S: Store> Runner<S> {
             Ok(result) if undoing => decide::compensated(&held.definition, instance, &result, now_us, log),
             Ok(result) => decide::step_done(&held.definition, instance, class, &result, now_us, log),
             Err(StepFault::NotSent { code, text }) => {
-                decide::not_sent(&held.definition, instance, class, step, &code, &text, now_us, log);
+                decide::not_sent(&held.definition, instance, step, &code, &text, now_us, log);
             }
             Err(StepFault::Database(text)) => {
-                decide::not_sent(&held.definition, instance, class, step, "database", &text, now_us, log);
+                decide::not_sent(&held.definition, instance, step, "database", &text, now_us, log);
             }
             Err(StepFault::Fault { code, text }) => {
                 decide::fault(&held.definition, instance, step, &code, &text, now_us, log);
@@ -199,12 +209,14 @@ impl<S: Store> Runner<S> {
             (true, Err(StepFault::Database(text))) => {
                 decide::retry_compensation(definition, instance, "database", &text, now_us, log);
             }
-            (false, Ok(result)) => decide::step_done(definition, instance, Class::External, &result, now_us, log),
+            (false, Ok(result)) => {
+                decide::step_done(definition, instance, Class::External, &result, now_us, log)
+            }
             (false, Err(StepFault::NotSent { code, text })) => {
-                decide::not_sent(definition, instance, Class::External, step, &code, &text, now_us, log);
+                decide::not_sent(definition, instance, step, &code, &text, now_us, log);
             }
             (false, Err(StepFault::Database(text))) => {
-                decide::not_sent(definition, instance, Class::External, step, "database", &text, now_us, log);
+                decide::not_sent(definition, instance, step, "database", &text, now_us, log);
             }
             (false, Err(StepFault::Fault { code, text })) => {
                 decide::fault(definition, instance, step, &code, &text, now_us, log);
@@ -373,7 +385,14 @@ impl<S: Store> Turn<S> {
                     if undoing {
                         decide::compensated(&self.definition, instance, &result, self.now_us, log);
                     } else {
-                        decide::step_done(&self.definition, instance, Class::Transactional, &result, self.now_us, log);
+                        decide::step_done(
+                            &self.definition,
+                            instance,
+                            Class::Transactional,
+                            &result,
+                            self.now_us,
+                            log,
+                        );
                     }
                     if self.definition.file.commits == Commits::EachStep {
                         return Ok(true);
@@ -389,12 +408,26 @@ impl<S: Store> Turn<S> {
             *log = before_log;
             match result {
                 Ok(result) if undoing => {
-                    decide::retry_compensation(&self.definition, instance, &result.outcome, "refused", self.now_us, log);
+                    decide::retry_compensation(
+                        &self.definition,
+                        instance,
+                        &result.outcome,
+                        "refused",
+                        self.now_us,
+                        log,
+                    );
                 }
                 Ok(result) => decide::refused(&self.definition, instance, &state, &result, self.now_us, log),
                 Err(StepFault::Fault { code, text } | StepFault::NotSent { code, text }) => {
                     if undoing {
-                        decide::retry_compensation(&self.definition, instance, &code, &text, self.now_us, log);
+                        decide::retry_compensation(
+                            &self.definition,
+                            instance,
+                            &code,
+                            &text,
+                            self.now_us,
+                            log,
+                        );
                     } else {
                         state.clone_into(&mut instance.state);
                         decide::fault(&self.definition, instance, &step, &code, &text, self.now_us, log);

@@ -79,7 +79,15 @@ impl<S: Store> Runner<S> {
             };
             let definition = self.pinned(&loaded.instance.definition).await?;
             let mut held = Held::loaded(definition.clone(), loaded.clone());
-            let verdict = give(&definition, &mut held.instance, &request.name, request.sender, &request.body, now_us, &mut held.log);
+            let verdict = give(
+                &definition,
+                &mut held.instance,
+                &request.name,
+                request.sender,
+                &request.body,
+                now_us,
+                &mut held.log,
+            );
             match verdict {
                 Verdict::Taken => {}
                 Verdict::NotNow => {
@@ -111,7 +119,8 @@ impl<S: Store> Runner<S> {
                 Ok(()) => return Ok(SignalAnswer::Taken(watch)),
                 Err(StoreError::Conflict) => {}
                 Err(StoreError::Duplicate) => {
-                    let before = self.store.inbound(&request.merchant, &request.source, &request.dedup).await?;
+                    let before =
+                        self.store.inbound(&request.merchant, &request.source, &request.dedup).await?;
                     if let Some(before) = before {
                         return self.repeated(&request, &before).await;
                     }
@@ -134,7 +143,12 @@ impl<S: Store> Runner<S> {
         Ok(SignalAnswer::Repeated(self.watch(self.load(request).await?)))
     }
 
-    async fn queue(&self, request: &SignalRequest, loaded: Loaded, now_us: i64) -> Result<SignalAnswer, Error> {
+    async fn queue(
+        &self,
+        request: &SignalRequest,
+        loaded: Loaded,
+        now_us: i64,
+    ) -> Result<SignalAnswer, Error> {
         crash::point("webhook.before-insert");
         let row = inbound(request, now_us, None);
         let fresh = self.store.put_signal(&request.merchant, &row).await?;

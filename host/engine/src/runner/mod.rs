@@ -117,7 +117,12 @@ struct Definitions {
 
 impl<S: Store> Runner<S> {
     /// A runner of this host. `host` names it in leases and must differ between processes.
-    pub fn new(store: Arc<S>, steps: Arc<dyn Steps<S::Tx>>, clock: Arc<dyn Clock>, host: &str) -> Arc<Runner<S>> {
+    pub fn new(
+        store: Arc<S>,
+        steps: Arc<dyn Steps<S::Tx>>,
+        clock: Arc<dyn Clock>,
+        host: &str,
+    ) -> Arc<Runner<S>> {
         Arc::new(Runner {
             store,
             steps,
@@ -244,7 +249,14 @@ impl<S: Store> Runner<S> {
     }
 
     /// An operator's act on a parked instance (`retry`, `skip`), with who and why.
-    pub async fn operate(self: &Arc<Self>, merchant: &str, uid: Uuid, act: &str, who: &str, why: &str) -> Result<SignalAnswer, Error> {
+    pub async fn operate(
+        self: &Arc<Self>,
+        merchant: &str,
+        uid: Uuid,
+        act: &str,
+        who: &str,
+        why: &str,
+    ) -> Result<SignalAnswer, Error> {
         let dedup = format!("{uid}:{act}:{}", self.clock.now_us());
         self.signal(SignalRequest {
             merchant: merchant.to_owned(),

@@ -153,6 +153,20 @@ async fn money_is_reserved_and_then_taken_or_dropped() {
 }
 
 #[tokio::test]
+async fn a_payment_that_was_not_prepared_is_made_in_one_request_and_found_by_its_key() {
+    let simulator = Simulator::start();
+    let request = payment("k1", "tok_timeout_after", &[]);
+    let limits = Limits { network_ms: 500, ..Limits::default() };
+    let lost = SANDBOX.authorize(Call { limits, ..sim(&simulator) }, request.clone()).await.unwrap();
+    assert!(matches!(lost.value.unwrap().status, PaymentStatus::Unknown(_)) && lost.report.sent);
+    assert_eq!(state(find(&simulator, "k1", &[]).await), PaymentState::Captured);
+    let again = SANDBOX.authorize(sim(&simulator), request).await.unwrap().value.unwrap();
+    assert_eq!(again.status, PaymentStatus::Succeeded);
+    assert_eq!(again.references.len(), 1);
+    assert_eq!(simulator.charges().await, ["authorize 47117", "capture 47117"]);
+}
+
+#[tokio::test]
 async fn a_decline_is_definite_and_takes_nothing() {
     let simulator = Simulator::start();
     for (token, code) in [("tok_declined", "card_declined"), ("tok_insufficient", "insufficient_funds")] {

@@ -54,7 +54,13 @@ impl Tx {
     }
 
     /// Makes or replaces a product.
-    pub async fn put_product(&mut self, merchant: &str, id: &str, body: &str, now_us: i64) -> Result<(), StoreError> {
+    pub async fn put_product(
+        &mut self,
+        merchant: &str,
+        id: &str,
+        body: &str,
+        now_us: i64,
+    ) -> Result<(), StoreError> {
         let sql = "INSERT INTO product (merchant, id, body, updated_us) VALUES ($1,$2,$3,$4) ON CONFLICT (merchant, id) DO UPDATE SET body = excluded.body, updated_us = excluded.updated_us";
         self.exec(sql, &[P::T(merchant), P::T(id), P::T(body), P::I(now_us)]).await.map(|_| ())
     }
@@ -66,14 +72,25 @@ impl Tx {
     }
 
     /// Products after the id `after`, in order of ids: `(id, body)`.
-    pub async fn products(&mut self, merchant: &str, after: &str, limit: i64) -> Result<Vec<(String, String)>, StoreError> {
+    pub async fn products(
+        &mut self,
+        merchant: &str,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<(String, String)>, StoreError> {
         let sql = "SELECT id, body FROM product WHERE merchant = $1 AND id > $2 ORDER BY id LIMIT $3";
         let rows = self.rows(sql, &[P::T(merchant), P::T(after), P::I(limit)]).await?;
         rows.iter().map(|r| Ok((r.text(0)?, r.text(1)?))).collect()
     }
 
     /// Makes a customer, or replaces the body of one; points and orders of an existing one stay.
-    pub async fn put_customer(&mut self, merchant: &str, id: &str, body: &str, points: i64) -> Result<(), StoreError> {
+    pub async fn put_customer(
+        &mut self,
+        merchant: &str,
+        id: &str,
+        body: &str,
+        points: i64,
+    ) -> Result<(), StoreError> {
         let sql = "INSERT INTO customer (merchant, id, body, orders, points, points_held) VALUES ($1,$2,$3,0,$4,0) ON CONFLICT (merchant, id) DO UPDATE SET body = excluded.body";
         self.exec(sql, &[P::T(merchant), P::T(id), P::T(body), P::I(points)]).await.map(|_| ())
     }
@@ -82,7 +99,12 @@ impl Tx {
     pub async fn customer(&mut self, merchant: &str, id: &str) -> Result<Option<CustomerRow>, StoreError> {
         let sql = "SELECT body, orders, points, points_held FROM customer WHERE merchant = $1 AND id = $2";
         let Some(row) = self.row(sql, &[P::T(merchant), P::T(id)]).await? else { return Ok(None) };
-        Ok(Some(CustomerRow { body: row.text(0)?, orders: row.int(1)?, points: row.int(2)?, points_held: row.int(3)? }))
+        Ok(Some(CustomerRow {
+            body: row.text(0)?,
+            orders: row.int(1)?,
+            points: row.int(2)?,
+            points_held: row.int(3)?,
+        }))
     }
 
     /// Books points once under `id`, and counts a confirmed order with them. False: booked before.
@@ -99,13 +121,18 @@ impl Tx {
         if self.exec(sql, &params).await? == 0 {
             return Ok(false);
         }
-        let sql = "UPDATE customer SET points = points + $1, orders = orders + 1 WHERE merchant = $2 AND id = $3";
+        let sql =
+            "UPDATE customer SET points = points + $1, orders = orders + 1 WHERE merchant = $2 AND id = $3";
         self.exec(sql, &[P::I(points), P::T(merchant), P::T(customer)]).await?;
         Ok(true)
     }
 
     /// The customer's cart of now.
-    pub async fn active_cart(&mut self, merchant: &str, customer: &str) -> Result<Option<CartRow>, StoreError> {
+    pub async fn active_cart(
+        &mut self,
+        merchant: &str,
+        customer: &str,
+    ) -> Result<Option<CartRow>, StoreError> {
         let sql = "SELECT id, customer, version, active, body, updated_us FROM cart WHERE merchant = $1 AND customer = $2 AND active = 1";
         let row = self.row(sql, &[P::T(merchant), P::T(customer)]).await?;
         row.as_ref().map(cart).transpose()
@@ -119,14 +146,28 @@ impl Tx {
     }
 
     /// Makes the customer's cart. False: there is one already.
-    pub async fn insert_cart(&mut self, merchant: &str, id: &str, customer: &str, body: &str, now_us: i64) -> Result<bool, StoreError> {
+    pub async fn insert_cart(
+        &mut self,
+        merchant: &str,
+        id: &str,
+        customer: &str,
+        body: &str,
+        now_us: i64,
+    ) -> Result<bool, StoreError> {
         let sql = "INSERT INTO cart (merchant, id, customer, version, active, body, updated_us) VALUES ($1,$2,$3,1,1,$4,$5) ON CONFLICT DO NOTHING";
         let params = [P::T(merchant), P::T(id), P::T(customer), P::T(body), P::I(now_us)];
         Ok(self.exec(sql, &params).await? == 1)
     }
 
     /// Replaces a cart of version `version`. False: it has another version by now, or is archived.
-    pub async fn update_cart(&mut self, merchant: &str, id: &str, version: i64, body: &str, now_us: i64) -> Result<bool, StoreError> {
+    pub async fn update_cart(
+        &mut self,
+        merchant: &str,
+        id: &str,
+        version: i64,
+        body: &str,
+        now_us: i64,
+    ) -> Result<bool, StoreError> {
         let sql = "UPDATE cart SET body = $1, version = version + 1, updated_us = $2 WHERE merchant = $3 AND id = $4 AND version = $5 AND active = 1";
         let params = [P::T(body), P::I(now_us), P::T(merchant), P::T(id), P::I(version)];
         Ok(self.exec(sql, &params).await? == 1)
@@ -134,7 +175,13 @@ impl Tx {
 
     /// Archives a cart whose order is confirmed, if it still is of that version. What the shopper put in
     /// since stays in a cart that goes on.
-    pub async fn archive_cart(&mut self, merchant: &str, id: &str, version: i64, now_us: i64) -> Result<bool, StoreError> {
+    pub async fn archive_cart(
+        &mut self,
+        merchant: &str,
+        id: &str,
+        version: i64,
+        now_us: i64,
+    ) -> Result<bool, StoreError> {
         let sql = "UPDATE cart SET active = 0, version = version + 1, updated_us = $1 WHERE merchant = $2 AND id = $3 AND version = $4 AND active = 1";
         let params = [P::I(now_us), P::T(merchant), P::T(id), P::I(version)];
         Ok(self.exec(sql, &params).await? == 1)

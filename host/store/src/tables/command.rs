@@ -41,7 +41,13 @@ impl Tx {
     }
 
     /// What is remembered under a key.
-    pub async fn command(&mut self, merchant: &str, principal: &str, operation: &str, key: &str) -> Result<Option<CommandRow>, StoreError> {
+    pub async fn command(
+        &mut self,
+        merchant: &str,
+        principal: &str,
+        operation: &str,
+        key: &str,
+    ) -> Result<Option<CommandRow>, StoreError> {
         let sql = "SELECT hash, pointer FROM command WHERE merchant = $1 AND principal = $2 AND operation = $3 AND idem_key = $4";
         let row = self.row(sql, &[P::T(merchant), P::T(principal), P::T(operation), P::T(key)]).await?;
         row.map(|r| Ok(CommandRow { hash: r.text(0)?, pointer: r.text(1)? })).transpose()

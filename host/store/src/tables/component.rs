@@ -52,7 +52,12 @@ fn binding(row: &Row) -> Result<BindingRow, StoreError> {
 
 impl Tx {
     /// Keeps a component. False: it is there already.
-    pub async fn put_component(&mut self, merchant: &str, row: &ComponentRow, wasm: &[u8]) -> Result<bool, StoreError> {
+    pub async fn put_component(
+        &mut self,
+        merchant: &str,
+        row: &ComponentRow,
+        wasm: &[u8],
+    ) -> Result<bool, StoreError> {
         let sql = "INSERT INTO component (merchant, digest, slot, info, wasm, created_us, created_by) VALUES ($1,$2,$3,$4,$5,$6,$7) ON CONFLICT DO NOTHING";
         let params = [
             P::T(merchant),
@@ -67,7 +72,12 @@ impl Tx {
     }
 
     /// The binary of a component.
-    pub async fn component_wasm(&mut self, merchant: &str, digest: &str, slot: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    pub async fn component_wasm(
+        &mut self,
+        merchant: &str,
+        digest: &str,
+        slot: &str,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
         let sql = "SELECT wasm FROM component WHERE merchant = $1 AND digest = $2 AND slot = $3";
         self.row(sql, &[P::T(merchant), P::T(digest), P::T(slot)]).await?.map(|r| r.bytes(0)).transpose()
     }
@@ -113,7 +123,11 @@ impl Tx {
     }
 
     /// A binding by its digest, whatever its revision.
-    pub async fn binding_of(&mut self, merchant: &str, digest: &str) -> Result<Option<BindingRow>, StoreError> {
+    pub async fn binding_of(
+        &mut self,
+        merchant: &str,
+        digest: &str,
+    ) -> Result<Option<BindingRow>, StoreError> {
         let sql = "SELECT slot, name, revision, digest, body, created_us, created_by FROM binding WHERE merchant = $1 AND digest = $2 ORDER BY revision DESC LIMIT 1";
         let row = self.row(sql, &[P::T(merchant), P::T(digest)]).await?;
         row.as_ref().map(binding).transpose()

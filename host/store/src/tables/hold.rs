@@ -76,7 +76,13 @@ pub struct StockRow {
 
 impl Tx {
     /// Sets the units on hand. Refused (false) if more are held.
-    pub async fn put_stock(&mut self, merchant: &str, sku: &str, warehouse: &str, on_hand: i64) -> Result<bool, StoreError> {
+    pub async fn put_stock(
+        &mut self,
+        merchant: &str,
+        sku: &str,
+        warehouse: &str,
+        on_hand: i64,
+    ) -> Result<bool, StoreError> {
         let sql = "INSERT INTO stock (merchant, sku, warehouse, on_hand, held) VALUES ($1,$2,$3,$4,0) ON CONFLICT (merchant, sku, warehouse) DO UPDATE SET on_hand = excluded.on_hand WHERE stock.held <= excluded.on_hand";
         Ok(self.exec(sql, &[P::T(merchant), P::T(sku), P::T(warehouse), P::I(on_hand)]).await? == 1)
     }
@@ -86,7 +92,9 @@ impl Tx {
         let sql = "SELECT sku, warehouse, on_hand, held FROM stock WHERE merchant = $1 AND sku = $2 ORDER BY warehouse";
         let rows = self.rows(sql, &[P::T(merchant), P::T(sku)]).await?;
         rows.iter()
-            .map(|r| Ok(StockRow { sku: r.text(0)?, warehouse: r.text(1)?, on_hand: r.int(2)?, held: r.int(3)? }))
+            .map(|r| {
+                Ok(StockRow { sku: r.text(0)?, warehouse: r.text(1)?, on_hand: r.int(2)?, held: r.int(3)? })
+            })
             .collect()
     }
 
@@ -113,7 +121,8 @@ impl Tx {
                 if self.exec(sql, &params).await? == 1 {
                     return Ok(Held::Yes);
                 }
-                let sql = "SELECT on_hand - held FROM stock WHERE merchant = $1 AND sku = $2 AND warehouse = $3";
+                let sql =
+                    "SELECT on_hand - held FROM stock WHERE merchant = $1 AND sku = $2 AND warehouse = $3";
                 let left = self.row(sql, &[P::T(merchant), P::T(&hold.what), P::T(&hold.place)]).await?;
                 Ok(Held::Short(left.map_or(Ok(0), |r| r.int(0))?))
             }
@@ -140,7 +149,8 @@ impl Tx {
             let sql = "UPDATE promotion_use SET used = used + $4 WHERE merchant = $1 AND promotion = $2 AND customer = $3 AND used <= $5 - $4";
             let params = [row[0], row[1], row[2], P::I(hold.quantity), P::I(limit)];
             if self.exec(sql, &params).await? == 0 {
-                let sql = "SELECT used FROM promotion_use WHERE merchant = $1 AND promotion = $2 AND customer = $3";
+                let sql =
+                    "SELECT used FROM promotion_use WHERE merchant = $1 AND promotion = $2 AND customer = $3";
                 let used = self.row(sql, &row).await?.map_or(Ok(0), |r| r.int(0))?;
                 return Ok(Held::Short((limit - used).max(0)));
             }
@@ -149,7 +159,12 @@ impl Tx {
     }
 
     /// Uses of a promotion so far: over all customers, and by one.
-    pub async fn uses(&mut self, merchant: &str, promotion: &str, customer: &str) -> Result<(i64, i64), StoreError> {
+    pub async fn uses(
+        &mut self,
+        merchant: &str,
+        promotion: &str,
+        customer: &str,
+    ) -> Result<(i64, i64), StoreError> {
         let sql = "SELECT customer, used FROM promotion_use WHERE merchant = $1 AND promotion = $2 AND (customer = '' OR customer = $3)";
         let mut uses = (0, 0);
         for row in self.rows(sql, &[P::T(merchant), P::T(promotion), P::T(customer)]).await? {
@@ -163,7 +178,14 @@ impl Tx {
     }
 
     /// Ends all holds an instance still has, whose id starts with `prefix`: committed or released. Gives how many were ended.
-    pub async fn settle_holds(&mut self, merchant: &str, uid: Uuid, prefix: &str, commit: bool, now_us: i64) -> Result<u64, StoreError> {
+    pub async fn settle_holds(
+        &mut self,
+        merchant: &str,
+        uid: Uuid,
+        prefix: &str,
+        commit: bool,
+        now_us: i64,
+    ) -> Result<u64, StoreError> {
         let sql = "SELECT id FROM hold WHERE merchant = $1 AND uid = $2 AND state = 'held' ORDER BY kind, place, id";
         let rows = self.rows(sql, &[P::T(merchant), P::B(uid.as_bytes())]).await?;
         let mut ended = 0;
@@ -177,10 +199,18 @@ impl Tx {
     }
 
     /// Ends one hold. False: it had ended before.
-    pub async fn settle_hold(&mut self, merchant: &str, id: &str, commit: bool, now_us: i64) -> Result<bool, StoreError> {
+    pub async fn settle_hold(
+        &mut self,
+        merchant: &str,
+        id: &str,
+        commit: bool,
+        now_us: i64,
+    ) -> Result<bool, StoreError> {
         let state = if commit { "committed" } else { "released" };
         let sql = "UPDATE hold SET state = $1 WHERE merchant = $2 AND id = $3 AND state = 'held' RETURNING kind, what, place, quantity";
-        let Some(row) = self.row(sql, &[P::T(state), P::T(merchant), P::T(id)]).await? else { return Ok(false) };
+        let Some(row) = self.row(sql, &[P::T(state), P::T(merchant), P::T(id)]).await? else {
+            return Ok(false);
+        };
         let (kind, what, place, quantity) = (row.text(0)?, row.text(1)?, row.text(2)?, row.int(3)?);
         let touched = match (kind.as_str(), commit) {
             ("stock", true) => {
@@ -188,17 +218,20 @@ impl Tx {
                 self.exec(sql, &[P::I(quantity), P::T(merchant), P::T(&what), P::T(&place)]).await?
             }
             ("stock", false) => {
-                let sql = "UPDATE stock SET held = held - $1 WHERE merchant = $2 AND sku = $3 AND warehouse = $4";
+                let sql =
+                    "UPDATE stock SET held = held - $1 WHERE merchant = $2 AND sku = $3 AND warehouse = $4";
                 self.exec(sql, &[P::I(quantity), P::T(merchant), P::T(&what), P::T(&place)]).await?
             }
             ("points", true) => {
                 let sql = "INSERT INTO points_entry (merchant, id, customer, delta, reason, at_us) VALUES ($1,$2,$3,$4,'redeemed',$5) ON CONFLICT DO NOTHING";
-                self.exec(sql, &[P::T(merchant), P::T(id), P::T(&what), P::I(-quantity), P::I(now_us)]).await?;
+                self.exec(sql, &[P::T(merchant), P::T(id), P::T(&what), P::I(-quantity), P::I(now_us)])
+                    .await?;
                 let sql = "UPDATE customer SET points = points - $1, points_held = points_held - $1 WHERE merchant = $2 AND id = $3";
                 self.exec(sql, &[P::I(quantity), P::T(merchant), P::T(&what)]).await?
             }
             ("points", false) => {
-                let sql = "UPDATE customer SET points_held = points_held - $1 WHERE merchant = $2 AND id = $3";
+                let sql =
+                    "UPDATE customer SET points_held = points_held - $1 WHERE merchant = $2 AND id = $3";
                 self.exec(sql, &[P::I(quantity), P::T(merchant), P::T(&what)]).await?
             }
             // A committed use stays counted.
@@ -216,7 +249,10 @@ impl Tx {
     }
 
     /// Sums over all holds of a merchant that are still held: `(kind, what, place, quantity)`. For audits.
-    pub async fn held_sums(&mut self, merchant: &str) -> Result<Vec<(String, String, String, i64)>, StoreError> {
+    pub async fn held_sums(
+        &mut self,
+        merchant: &str,
+    ) -> Result<Vec<(String, String, String, i64)>, StoreError> {
         let sql = "SELECT kind, what, place, CAST(SUM(quantity) AS BIGINT) FROM hold WHERE merchant = $1 AND state = 'held' GROUP BY kind, what, place ORDER BY kind, what, place";
         let rows = self.rows(sql, &[P::T(merchant)]).await?;
         rows.iter().map(|r| Ok((r.text(0)?, r.text(1)?, r.text(2)?, r.int(3)?))).collect()

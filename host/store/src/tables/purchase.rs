@@ -60,7 +60,15 @@ impl Tx {
     }
 
     /// Moves an order from status `from` to `to` with a new body. False: it is not in `from`.
-    pub async fn move_order(&mut self, merchant: &str, id: &str, from: &str, to: &str, body: &str, now_us: i64) -> Result<bool, StoreError> {
+    pub async fn move_order(
+        &mut self,
+        merchant: &str,
+        id: &str,
+        from: &str,
+        to: &str,
+        body: &str,
+        now_us: i64,
+    ) -> Result<bool, StoreError> {
         let sql = "UPDATE purchase SET status = $1, body = $2, version = version + 1, updated_us = $3 WHERE merchant = $4 AND id = $5 AND status = $6";
         let params = [P::T(to), P::T(body), P::I(now_us), P::T(merchant), P::T(id), P::T(from)];
         Ok(self.exec(sql, &params).await? == 1)
@@ -74,14 +82,23 @@ impl Tx {
     }
 
     /// An order by its number.
-    pub async fn order_by_number(&mut self, merchant: &str, number: &str) -> Result<Option<OrderRow>, StoreError> {
+    pub async fn order_by_number(
+        &mut self,
+        merchant: &str,
+        number: &str,
+    ) -> Result<Option<OrderRow>, StoreError> {
         let sql = "SELECT id, number, customer, uid, status, version, body, created_us, updated_us FROM purchase WHERE merchant = $1 AND number = $2";
         let row = self.row(sql, &[P::T(merchant), P::T(number)]).await?;
         row.as_ref().map(order).transpose()
     }
 
     /// Orders of a customer, newest first.
-    pub async fn orders(&mut self, merchant: &str, customer: &str, limit: i64) -> Result<Vec<OrderRow>, StoreError> {
+    pub async fn orders(
+        &mut self,
+        merchant: &str,
+        customer: &str,
+        limit: i64,
+    ) -> Result<Vec<OrderRow>, StoreError> {
         let sql = "SELECT id, number, customer, uid, status, version, body, created_us, updated_us FROM purchase WHERE merchant = $1 AND customer = $2 ORDER BY created_us DESC, id DESC LIMIT $3";
         let rows = self.rows(sql, &[P::T(merchant), P::T(customer), P::I(limit)]).await?;
         rows.iter().map(order).collect()

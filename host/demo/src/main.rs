@@ -1,0 +1,52 @@
+//! The demo and the bench: they start the real binaries and speak HTTP to them.
+//!
+//! Run by `cargo xtask demo` and `cargo xtask bench`, which build what is needed first.
+
+mod bench;
+mod demo;
+mod host;
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// What to run.
+#[derive(Parser)]
+#[command(name = "till-demo")]
+struct Cli {
+    /// Root of the workspace.
+    #[arg(long)]
+    root: PathBuf,
+    /// Folder that Cargo builds into.
+    #[arg(long)]
+    target: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Plays a whole checkout.
+    Demo {
+        /// Go on serving afterwards.
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Measures.
+    Bench {
+        /// Also write the figures to this file.
+        #[arg(long)]
+        json: Option<PathBuf>,
+        /// Leave out the run with 100,000 finished executions.
+        #[arg(long)]
+        quick: bool,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    match cli.command {
+        Command::Demo { keep } => demo::run(&cli.root, &cli.target, keep),
+        Command::Bench { json, quick } => bench::run(&cli.root, &cli.target, json.as_deref(), quick),
+    }
+}

@@ -1,0 +1,127 @@
+//! `till serve`: the host.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use till_api::{App, Auth};
+
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::{cli::seed, wiring};
+
+/// How long a stop waits for what is being driven.
+const DRAIN: Duration = Duration::from_secs(20);
+/// How often remembered commands are looked through for old ones.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+
+/// Where and on what.
+#[derive(Args)]
+pub struct Serve {
+    /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8080].
+    #[arg(long, env = "TILL_LISTEN")]
+    listen: Option<String>,
+    /// SQLite file or PostgreSQL URL [default: till.db].
+    #[arg(long, env = "DATABASE_URL")]
+    database: Option<String>,
+    /// Folder with workflow files that replace those built in.
+    #[arg(long, value_name = "DIR")]
+    workflows: Option<PathBuf>,
+    /// A first shop, planted once.
+    #[arg(long, value_name = "FILE")]
+    seed: Option<PathBuf>,
+    /// Secret of HS256 tokens, at least 32 bytes.
+    #[arg(long, env = "TILL_JWT_SECRET", hide_env_values = true)]
+    jwt_secret: Option<String>,
+}
+
+/// Serves until SIGTERM or Ctrl-C, then finishes what runs.
+pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let auth = auth(serve.jwt_secret.or(config.jwt_secret), config.jwt_public_key.as_deref())?;
+    let database = serve.database.or(config.database).unwrap_or_else(|| "till.db".to_owned());
+    let listen = serve.listen.or(config.listen).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let workflows = serve.workflows.or(config.workflows);
+    let house = wiring::build(&database, config.secrets, workflows.as_deref(), Arc::new(SystemClock)).await?;
+    if let Some(seed) = &serve.seed {
+        seed::plant(&house, seed).await?;
+    }
+    let app = App {
+        shop: house.shop.clone(),
+        runner: house.runner.clone(),
+        registry: house.registry.clone(),
+        auth,
+    };
+    let listener =
+        tokio::net::TcpListener::bind(&listen).await.with_context(|| format!("listen on {listen}"))?;
+    println!("till is listening on http://{}", listener.local_addr()?);
+    std::io::stdout().flush()?;
+    let poll = tokio::spawn(house.runner.clone().poll());
+    let shop = house.shop.clone();
+    let sweep = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(SWEEP_EVERY).await;
+            if let Err(error) = shop.forget_commands().await {
+                tracing::warn!(%error, "forget old commands");
+            }
+        }
+    });
+    till_api::serve(listener, till_api::router(app), stop_signal()).await?;
+    sweep.abort();
+    if !house.runner.drain(DRAIN).await {
+        tracing::warn!("stop although work is under way; it goes on at the next start");
+    }
+    let _ = poll.await;
+    house.store.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn auth(secret: Option<String>, public_key: Option<&std::path::Path>) -> anyhow::Result<Auth> {
+    let mut auth = Auth::none();
+    let mut any = false;
+    if let Some(secret) = secret {
+        auth = auth.hs256(secret.as_bytes())?;
+        any = true;
+    }
+    if let Some(path) = public_key {
+        let pem = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+        auth = match auth.clone().rs256(&pem) {
+            Ok(auth) => auth,
+            Err(_) => auth
+                .eddsa(&pem)
+                .with_context(|| format!("{} is neither an RSA nor an Ed25519 key", path.display()))?,
+        };
+        any = true;
+    }
+    if !any {
+        bail!(
+            "nobody could log in: give --jwt-secret, TILL_JWT_SECRET, or jwt_secret or jwt_public_key in till.toml"
+        );
+    }
+    Ok(auth)
+}
+
+async fn stop_signal() {
+    let mut term = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(term) => term,
+        Err(error) => {
+            tracing::warn!(%error, "SIGTERM will end the host at once");
+            return std::future::pending().await;
+        }
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    tracing::info!("stop: no new work is taken");
+}
