@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 use till_commerce::cart::CartError;
-use till_commerce::shop::ShopError;
+use till_commerce::ShopError;
 use till_engine::ports::StoreError;
 use till_engine::runner;
 use utoipa::ToSchema;
@@ -136,7 +136,7 @@ pub(crate) struct Problem {
     pub(crate) code: Code,
     pub(crate) detail: String,
     pub(crate) errors: Vec<FieldError>,
-    extra: Vec<(&'static str, Box<RawValue>)>,
+    pub(crate) extra: Vec<(&'static str, Box<RawValue>)>,
     pub(crate) headers: HeaderMap,
     /// For the log only.
     pub(crate) cause: Option<String>,
