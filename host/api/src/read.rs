@@ -330,6 +330,12 @@ impl<'b> Fields<'b> {
         value.unwrap_or_default()
     }
 
+    /// Names of the fields asked for so far.
+    #[cfg(test)]
+    pub(crate) fn known(&self) -> &[&'static str] {
+        &self.known
+    }
+
     fn close(&mut self) {
         let unknown: Vec<String> =
             self.given.iter().map(|(name, _)| name).filter(|n| !self.known.contains(&n.as_str())).cloned().collect();

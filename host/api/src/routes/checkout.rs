@@ -149,7 +149,7 @@ pub(crate) fn address(fields: &mut Fields<'_>) -> Address {
 }
 
 /// Reads the choices as client inputs of the checkout.
-fn choices(fields: &mut Fields<'_>) -> Map<String, Value> {
+pub(crate) fn choices(fields: &mut Fields<'_>) -> Map<String, Value> {
     let mut inputs = Map::new();
     let mut put = |name: &str, given: Given<Value>, none: Value| match given {
         Given::Nothing => {}
@@ -186,7 +186,7 @@ fn choices(fields: &mut Fields<'_>) -> Map<String, Value> {
     inputs
 }
 
-struct Submit {
+pub(crate) struct Submit {
     session: String,
     inputs: Map<String, Value>,
     expected_total: Option<i64>,
@@ -194,7 +194,7 @@ struct Submit {
 }
 
 impl Submit {
-    fn read(fields: &mut Fields<'_>, currency: Currency) -> Submit {
+    pub(crate) fn read(fields: &mut Fields<'_>, currency: Currency) -> Submit {
         let session = fields.text("checkoutSessionId");
         Submit {
             session: fields.need("checkoutSessionId", session),
