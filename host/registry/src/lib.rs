@@ -268,7 +268,7 @@ impl Registry {
                         name: push.name,
                         revision,
                         digest,
-                        component: row.digest,
+                        component: body.component.clone(),
                         info,
                         created_us: now_us,
                         created_by: push.who,
