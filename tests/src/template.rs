@@ -40,10 +40,8 @@ pub async fn template(folder: &Path, simulator: &str) {
                     tx.put_stock(&owner, &text("sku"), &text("warehouse"), on_hand).await?;
                 }
                 for row in seed["customers"].as_array().expect("customers") {
-                    let mut body = row.clone();
-                    let points = body["points"].as_i64().expect("points");
-                    body.as_object_mut().expect("an object").remove("points");
-                    let customer: Customer = serde_json::from_value(body).expect("a customer");
+                    let points = row["points"].as_i64().expect("points");
+                    let customer: Customer = serde_json::from_value(row["customer"].clone()).expect("a customer");
                     let text = serde_json::to_string(&customer).expect("a customer is JSON");
                     tx.put_customer(&owner, &customer.id, &text, points).await?;
                 }

@@ -52,6 +52,8 @@ pub(crate) struct PushIn {
     allow_private_addresses: Option<bool>,
     /// What happens when it cannot answer: `refuse` (default) or `omit`.
     policy: Option<String>,
+    /// Wall time of the network in one call, milliseconds: 100 to 30,000.
+    network_ms: Option<u64>,
     /// Tables by name, each text to text.
     #[schema(value_type = Option<Object>)]
     tables: Option<BTreeMap<String, BTreeMap<String, String>>>,
@@ -84,6 +86,7 @@ pub(crate) fn push_in(fields: &mut Fields<'_>, who: &str) -> Push {
         origins: fields.texts("origins").value().unwrap_or_default(),
         allow_private_addresses: fields.flag("allowPrivateAddresses").unwrap_or(false),
         policy: fields.typed::<FailurePolicy>("policy").unwrap_or_default(),
+        network_ms: fields.typed("networkMs"),
         tables: fields.typed("tables").unwrap_or_default(),
         who: who.to_owned(),
     }
@@ -150,6 +153,27 @@ pub(crate) async fn components(State(app): State<App>, caller: Caller) -> Result
     caller.needs(ADMIN)?;
     let all = app.registry.activations(&caller.merchant).await?;
     json(StatusCode::OK, &ActivationsOut { components: all.into_iter().map(ActivationOut::from).collect() })
+}
+
+/// What the host has done since it started.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CountersOut {
+    /// Durable commits; on SQLite each may carry many transactions.
+    commits: u64,
+    /// Transactions committed.
+    transactions: u64,
+    /// Workflow instances the merchant has.
+    instances: i64,
+}
+
+/// Counts commits, transactions and instances.
+#[utoipa::path(get, path = "/api/v1/admin/counters", tag = "admin", security(("bearer" = [])),
+    responses((status = 200, body = CountersOut)))]
+pub(crate) async fn counters(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
+    caller.needs(ADMIN)?;
+    let (commits, transactions) = app.runner.store().counts();
+    let instances = app.runner.store().instance_count(&caller.merchant).await.map_err(Problem::internal)?;
+    json(StatusCode::OK, &CountersOut { commits, transactions, instances })
 }
 
 /// Reads the merchant's settings.
