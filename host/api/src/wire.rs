@@ -863,22 +863,23 @@ impl QuoteOut {
                 })
                 .collect(),
             messages: quote.messages.iter().map(message).collect(),
-            trace: quote
-                .trace
-                .iter()
-                .map(|entry| TraceOut {
-                    stage: entry.stage,
-                    by: entry.by.clone(),
-                    what: entry.what,
-                    subject: entry.subject.clone(),
-                    amount: entry.amount.map(money),
-                    reasons: entry.reasons.iter().map(reason).collect(),
-                    missing: entry.missing.iter().map(missing).collect(),
-                })
-                .collect(),
+            trace: trace(&quote.trace, quote.currency),
             requirements: view.requirements.iter().map(RequirementOut::new).collect(),
         })
     }
+}
+
+fn trace(entries: &[till_commerce::quote::TraceEntry], currency: Currency) -> Vec<TraceOut> {
+    let one = |entry: &till_commerce::quote::TraceEntry| TraceOut {
+        stage: entry.stage,
+        by: entry.by.clone(),
+        what: entry.what,
+        subject: entry.subject.clone(),
+        amount: entry.amount.map(|minor| Amount::of(minor, currency)),
+        reasons: entry.reasons.iter().map(reason).collect(),
+        missing: entry.missing.iter().map(missing).collect(),
+    };
+    entries.iter().map(one).collect()
 }
 
 fn reason(reason: &Reason) -> ReasonOut {
@@ -949,6 +950,9 @@ pub(crate) struct OrderOut {
     /// What became of it. Not in the answer to a submit.
     #[serde(skip_serializing_if = "Option::is_none")]
     timeline: Option<Vec<TimelineOut>>,
+    /// Why each amount is what it is. Not in the answer to a submit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<Vec<TraceOut>>,
 }
 
 /// A line of an order.
@@ -1114,10 +1118,11 @@ impl OrderOut {
             },
             shipping_address: None,
             timeline: None,
+            trace: None,
         }
     }
 
-    /// With address and timeline.
+    /// With address, timeline and trace.
     pub(crate) fn with_timeline(order: &Order) -> OrderOut {
         let timeline = order.timeline.iter().map(|TimelineEntry { status, at_us, note }| TimelineOut {
             status: status.clone(),
@@ -1127,6 +1132,7 @@ impl OrderOut {
         OrderOut {
             shipping_address: order.receipt.shipping_address.as_ref().map(AddressOut::new),
             timeline: Some(timeline.collect()),
+            trace: Some(trace(&order.receipt.trace, order.currency)),
             ..OrderOut::new(order)
         }
     }
