@@ -256,12 +256,14 @@ impl CheckoutSteps {
                 locale: settings.locale.clone(),
                 currency: settings.currency.code().to_owned(),
                 exponent: settings.currency.exponent(),
-                // The snapshot's time: a step that is run again after a crash asks the same question.
+                // Pure steps have the snapshot's time: run again after a crash they are asked the same question.
+                // A gateway needs the time of now: whether a request may still arrive depends on it.
                 now_ms: call
                     .context
                     .get("snapshot")
                     .and_then(|s| s.get("now_ms"))
                     .and_then(Value::as_u64)
+                    .filter(|_| bound.component.slot.is_pure())
                     .unwrap_or_else(|| u64::try_from(call.now_us / 1000).unwrap_or(0)),
                 instance: call.uid.clone(),
                 step: call.step.clone(),
@@ -272,7 +274,7 @@ impl CheckoutSteps {
                 attributes: vec![],
             },
             binding: bound.binding.clone(),
-            limits: Limits::default(),
+            limits: Limits { network_ms: bound.network_ms, ..Limits::default() },
         }
     }
 

@@ -1,0 +1,77 @@
+//! The OpenAPI 3.1 document, generated from the routes.
+
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::schema::Ref;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, ResponseBuilder};
+use utoipa::{Modify, OpenApi, ToSchema};
+
+use crate::problem::FieldError;
+use crate::routes::{admin, cart, checkout, meta, orders, products, webhooks, workflows};
+
+/// An error (RFC 9457). Further members depend on the code; every code has a page under `/problems/{code}`.
+#[derive(ToSchema)]
+#[schema(as = Problem)]
+#[expect(dead_code, reason = "describes the body in OpenAPI; it is written member by member")]
+struct ProblemOut {
+    /// `/problems/<code>`.
+    r#type: String,
+    title: String,
+    status: u16,
+    detail: String,
+    /// Stable and machine readable.
+    code: String,
+    /// The request's id, to be told to the operator.
+    trace_id: String,
+    errors: Option<Vec<FieldError>>,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Till", description = "A checkout engine: carts, checkouts as durable workflows, merchants' components.\n\nAmounts are JSON numbers with exactly the currency's digits; read them as decimals, not as floats."),
+    paths(
+        products::list, products::read,
+        cart::read, cart::add, cart::set, cart::remove,
+        checkout::initiate, checkout::read, checkout::edit, checkout::submit, checkout::cancel, checkout::returned,
+        orders::list, orders::read,
+        workflows::list, workflows::start, workflows::read, workflows::journal, workflows::signal,
+        workflows::cancel, workflows::operate,
+        admin::push, admin::components, admin::settings, admin::put_settings, admin::put_product,
+        admin::put_customer, admin::put_stock,
+        webhooks::take,
+        meta::health, meta::ready, meta::openapi, meta::problem,
+    ),
+    components(schemas(ProblemOut)),
+    modifiers(&Common),
+)]
+struct Document;
+
+/// What all routes share: the bearer token and problems.
+struct Common;
+
+impl Modify for Common {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        openapi.components.get_or_insert_default().add_security_scheme("bearer", bearer);
+        for item in openapi.paths.paths.values_mut() {
+            let all = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+            for operation in all.into_iter().flatten() {
+                add_problem(operation);
+            }
+        }
+    }
+}
+
+fn add_problem(operation: &mut Operation) {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let problem = ResponseBuilder::new().description("a problem").content("application/problem+json", content).build();
+    operation.responses.responses.insert("default".to_owned(), problem.into());
+}
+
+/// The document as JSON text.
+pub(crate) fn document() -> String {
+    Document::openapi().to_json().unwrap_or_else(|error| {
+        tracing::error!(%error, "write the OpenAPI document");
+        "{}".to_owned()
+    })
+}

@@ -1,0 +1,541 @@
+//! Checkout sessions: start, read, change, submit, cancel.
+//!
+//! A submit waits for the outcome, 10 s unless `Prefer: wait=N` says otherwise. What it answers depends on
+//! where the session then stands ([`outcome`]), never on what was stored of an earlier answer: a repeated
+//! submit reads the same session.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::{Map, Value, json as value};
+use till_commerce::quote::Address;
+use till_commerce::{CHECKOUT, Phase, SessionView, SubmitRequest};
+use till_engine::definition::Sender;
+use till_engine::instance::{Instance, Status};
+use till_engine::runner::{SignalAnswer, SignalRequest, request_hash};
+use till_model::id::canonical_json;
+use till_model::money::Currency;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{json, tagged, with};
+use crate::App;
+use crate::auth::Caller;
+use crate::problem::{Code, FieldError, Problem};
+use crate::read::{At, Fields, Given, Json, idempotency_key, if_match, prefer_wait};
+use crate::wire::{Amount, OrderOut, QuoteOut, SessionOut, status};
+
+/// Wait of a submit without `Prefer`: longer than nearly every payment, shorter than most proxies' patience.
+const SUBMIT_WAIT_S: u64 = 10;
+/// Longest text of an address field.
+const ADDRESS_CHARS_MAX: usize = 200;
+/// Lines of a street.
+const STREET_LINES_MAX: usize = 6;
+
+/// An address. `street` is a text or a list of lines.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes the body in OpenAPI; it is read field by field")]
+pub(crate) struct AddressIn {
+    name: Option<String>,
+    company: Option<String>,
+    /// A text or a list of lines.
+    street: String,
+    city: String,
+    /// State, province or region, as its short code.
+    state: Option<String>,
+    zip_code: Option<String>,
+    /// ISO 3166-1 alpha-2.
+    country: String,
+    phone: Option<String>,
+}
+
+/// A means of payment from the buyer's wallet.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body in OpenAPI; it is read field by field")]
+pub(crate) struct MethodIn {
+    id: String,
+    /// For the reader; the wallet knows it.
+    r#type: Option<String>,
+}
+
+/// What a shopper may choose. A field that is left out stays as it is; `null` takes the choice back.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes the body in OpenAPI; it is read field by field")]
+pub(crate) struct EditIn {
+    shipping_address: Option<AddressIn>,
+    billing_address: Option<AddressIn>,
+    payment_method: Option<MethodIn>,
+    /// Id of a shipping option of the quote.
+    shipping_method: Option<String>,
+    promotion_codes: Option<Vec<String>>,
+    loyalty_points_to_use: Option<u64>,
+    notes: Option<String>,
+}
+
+/// A submit: the session, choices as in an edit, and what the shopper agreed to.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes the body in OpenAPI; it is read field by field")]
+pub(crate) struct SubmitIn {
+    checkout_session_id: String,
+    shipping_address: Option<AddressIn>,
+    billing_address: Option<AddressIn>,
+    payment_method: Option<MethodIn>,
+    shipping_method: Option<String>,
+    promotion_codes: Option<Vec<String>>,
+    loyalty_points_to_use: Option<u64>,
+    notes: Option<String>,
+    /// The total the shopper saw. Another total is answered by `quote-changed`; nothing is charged.
+    expected_total: Option<Amount>,
+    /// `quote.token` the shopper saw; stricter than the total.
+    quote: Option<String>,
+}
+
+/// Where a submit that is not over yet can be followed.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PendingOut {
+    checkout_session_id: String,
+    /// `processing`, `action_required`, `payment_unknown` or `needs_attention`.
+    status: &'static str,
+    /// What it means for the shopper.
+    detail: &'static str,
+    /// Read it again there.
+    status_url: String,
+    /// What the buyer has to do at the gateway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    action: Option<Value>,
+}
+
+/// Reads an address.
+pub(crate) fn address(fields: &mut Fields<'_>) -> Address {
+    let text = |fields: &mut Fields<'_>, name: &'static str| {
+        let text = fields.text(name).unwrap_or_default().trim().to_owned();
+        if text.chars().count() > ADDRESS_CHARS_MAX {
+            fields.wrong(name, format!("at most {ADDRESS_CHARS_MAX} characters"));
+        }
+        text
+    };
+    let street: Vec<String> = match fields.raw("street") {
+        Given::Value(raw) => serde_json::from_str::<Vec<String>>(raw.get())
+            .or_else(|_| serde_json::from_str::<String>(raw.get()).map(|text| text.lines().map(str::to_owned).collect()))
+            .unwrap_or_else(|_| {
+                fields.wrong("street", "a text or a list of texts is needed");
+                vec![]
+            }),
+        Given::Nothing | Given::Null => vec![],
+    };
+    if street.len() > STREET_LINES_MAX || street.iter().any(|line| line.chars().count() > ADDRESS_CHARS_MAX) {
+        fields.wrong("street", format!("at most {STREET_LINES_MAX} lines of {ADDRESS_CHARS_MAX} characters"));
+    }
+    let country = text(fields, "country").to_ascii_uppercase();
+    if !country.is_empty() && !(country.len() == 2 && country.bytes().all(|b| b.is_ascii_uppercase())) {
+        fields.wrong("country", "two letters (ISO 3166-1) are needed, for example `US`");
+    }
+    Address {
+        name: text(fields, "name"),
+        company: text(fields, "company"),
+        street: street.iter().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect(),
+        city: text(fields, "city"),
+        region: text(fields, "state"),
+        postal_code: text(fields, "zipCode"),
+        country,
+        phone: text(fields, "phone"),
+    }
+}
+
+/// Reads the choices as client inputs of the checkout.
+fn choices(fields: &mut Fields<'_>) -> Map<String, Value> {
+    let mut inputs = Map::new();
+    let mut put = |name: &str, given: Given<Value>, none: Value| match given {
+        Given::Nothing => {}
+        Given::Null => drop(inputs.insert(name.to_owned(), none)),
+        Given::Value(value) => drop(inputs.insert(name.to_owned(), value)),
+    };
+    let place = |given: Given<Address>| given.map(|address| serde_json::to_value(address).unwrap_or_default());
+    put("shipping_address", place(fields.object("shippingAddress", address)), Value::Null);
+    put("billing_address", place(fields.object("billingAddress", address)), Value::Null);
+    let method = fields.object("paymentMethod", |method| {
+        let id = method.text("id");
+        // Told by the wallet; taken because clients send back what they were given.
+        method.text("type");
+        method.need("id", id)
+    });
+    put("payment_method", method.map(Value::String), Value::Null);
+    put("shipping_method", fields.given_text("shippingMethod").map(Value::String), Value::Null);
+    let codes = fields.texts("promotionCodes").map(|codes| {
+        let mut kept: Vec<String> = Vec::new();
+        for code in codes.iter().map(|code| code.trim()).filter(|code| !code.is_empty()) {
+            if !kept.iter().any(|known| known == code) {
+                kept.push(code.to_owned());
+            }
+        }
+        value!(kept)
+    });
+    put("codes", codes, value!([]));
+    let points = fields.given_integer("loyaltyPointsToUse");
+    if matches!(points, Given::Value(..0)) {
+        fields.wrong("loyaltyPointsToUse", "at least 0");
+    }
+    put("points", points.map(|points| value!(points.max(0))), value!(0));
+    put("notes", fields.given_text("notes").map(Value::String), value!(""));
+    inputs
+}
+
+struct Submit {
+    session: String,
+    inputs: Map<String, Value>,
+    expected_total: Option<i64>,
+    quote: Option<String>,
+}
+
+impl Submit {
+    fn read(fields: &mut Fields<'_>, currency: Currency) -> Submit {
+        let session = fields.text("checkoutSessionId");
+        Submit {
+            session: fields.need("checkoutSessionId", session),
+            inputs: choices(fields),
+            expected_total: fields.amount("expectedTotal", currency).map(|money| money.minor()),
+            quote: fields.text("quote"),
+        }
+    }
+
+    /// Names what was sent, whatever its blanks and the order of its fields.
+    fn hash(&self) -> String {
+        let inputs = canonical_json(&Value::Object(self.inputs.clone()));
+        let total = self.expected_total.map(|t| t.to_string()).unwrap_or_default();
+        request_hash(&["submit", &self.session, &inputs, &total, self.quote.as_deref().unwrap_or_default()])
+    }
+}
+
+fn url(id: &str) -> String {
+    format!("/api/v1/checkout/{id}")
+}
+
+fn session(code: StatusCode, view: &SessionView) -> Result<Response, Problem> {
+    Ok(tagged(json(code, &SessionOut::new(view))?, view.version))
+}
+
+/// Starts a checkout over the cart.
+#[utoipa::path(post, path = "/api/v1/checkout/initiate", tag = "checkout", security(("bearer" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "the same key gives the same session")),
+    responses((status = 201, body = SessionOut, headers(("ETag" = String), ("Location" = String)))))]
+pub(crate) async fn initiate(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Json,
+) -> Result<Response, Problem> {
+    body.fields_or_none()?.finish()?;
+    let key = idempotency_key(&headers)?;
+    let view = app.shop.initiate(&caller.merchant, &caller.sub, key.as_deref()).await?;
+    Ok(with(session(StatusCode::CREATED, &view)?, header::LOCATION, &url(&view.id)))
+}
+
+/// Reads a session: where it stands, its price, what is missing.
+#[utoipa::path(get, path = "/api/v1/checkout/{sessionId}", tag = "checkout", security(("bearer" = [])),
+    params(("sessionId" = String, Path)),
+    responses((status = 200, body = SessionOut, headers(("ETag" = String)))))]
+pub(crate) async fn read(State(app): State<App>, caller: Caller, At(id): At<String>) -> Result<Response, Problem> {
+    session(StatusCode::OK, &app.shop.session(&caller.merchant, &caller.sub, &id).await?)
+}
+
+/// Changes choices and answers the new price.
+#[utoipa::path(put, path = "/api/v1/checkout/{sessionId}", tag = "checkout", security(("bearer" = [])),
+    params(("sessionId" = String, Path),
+        ("If-Match" = Option<String>, Header, description = "`ETag` of the session as last read")),
+    request_body = EditIn, responses((status = 200, body = SessionOut, headers(("ETag" = String)))))]
+pub(crate) async fn edit(
+    State(app): State<App>,
+    caller: Caller,
+    At(id): At<String>,
+    headers: HeaderMap,
+    body: Json,
+) -> Result<Response, Problem> {
+    let mut fields = body.fields()?;
+    let inputs = choices(&mut fields);
+    fields.finish()?;
+    let view = app.shop.edit(&caller.merchant, &caller.sub, &id, inputs, if_match(&headers)?).await?;
+    match &view.problem {
+        Some(problem) if problem.get("code").and_then(Value::as_str) == Some("invalid-inputs") => Err(refusal(&view, problem)),
+        _ => session(StatusCode::OK, &view),
+    }
+}
+
+/// Submits a session: holds, charges, confirms. Sent again, it attaches to the submit under way.
+#[utoipa::path(post, path = "/api/v1/checkout/submit", tag = "checkout", security(("bearer" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "names this submit; without it the content does"),
+        ("Prefer" = Option<String>, Header, description = "`wait=N` seconds, 10 by default, at most 60")),
+    request_body = SubmitIn,
+    responses((status = 201, body = OrderOut, description = "the order is confirmed", headers(("Location" = String))),
+        (status = 202, body = PendingOut, description = "not over yet; follow `Location`", headers(("Location" = String)))))]
+pub(crate) async fn submit(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Json,
+) -> Result<Response, Problem> {
+    let currency = app.shop.settings(&caller.merchant).await?.currency;
+    let mut fields = body.fields()?;
+    let submit = Submit::read(&mut fields, currency);
+    fields.finish()?;
+    let hash = submit.hash();
+    let request = SubmitRequest {
+        inputs: submit.inputs,
+        expected_total: submit.expected_total,
+        quote: submit.quote,
+        hash,
+        key: idempotency_key(&headers)?,
+    };
+    let wait = prefer_wait(&headers, SUBMIT_WAIT_S);
+    let view = app.shop.submit(&caller.merchant, &caller.sub, &submit.session, request, wait).await?;
+    outcome(&view)
+}
+
+/// Cancels a session; holds are given back. A paid one is refused.
+#[utoipa::path(post, path = "/api/v1/checkout/{sessionId}/cancel", tag = "checkout", security(("bearer" = [])),
+    params(("sessionId" = String, Path)),
+    responses((status = 200, body = SessionOut, headers(("ETag" = String)))))]
+pub(crate) async fn cancel(
+    State(app): State<App>,
+    caller: Caller,
+    At(id): At<String>,
+    body: Json,
+) -> Result<Response, Problem> {
+    body.fields_or_none()?.finish()?;
+    session(StatusCode::OK, &app.shop.cancel(&caller.merchant, &caller.sub, &id).await?)
+}
+
+/// The buyer is back from the payment provider's page: the checkout looks what became of the payment, and
+/// the answer is that of the submit.
+#[utoipa::path(post, path = "/api/v1/checkout/{sessionId}/returned", tag = "checkout", security(("bearer" = [])),
+    params(("sessionId" = String, Path),
+        ("Prefer" = Option<String>, Header, description = "`wait=N` seconds, 10 by default, at most 60")),
+    responses((status = 201, body = OrderOut, description = "the order is confirmed"),
+        (status = 202, body = PendingOut, description = "not over yet")))]
+pub(crate) async fn returned(
+    State(app): State<App>,
+    caller: Caller,
+    At(id): At<String>,
+    headers: HeaderMap,
+    body: Json,
+) -> Result<Response, Problem> {
+    body.fields_or_none()?.finish()?;
+    let found = app.runner.find(&caller.merchant, CHECKOUT, &id).await?;
+    let found = found.filter(|l| l.instance.subject == caller.sub);
+    let instance = found.ok_or_else(|| Problem::not_found("checkout session", &id))?.instance;
+    let answer = app.runner.signal(SignalRequest {
+        merchant: caller.merchant.clone(),
+        uid: instance.uid,
+        name: "returned".to_owned(),
+        sender: Sender::Shopper,
+        source: "api".to_owned(),
+        dedup: format!("{}:returned:{}", instance.uid, Uuid::now_v7()),
+        hash: String::new(),
+        body: value!({}),
+        keep: false,
+    });
+    if let SignalAnswer::Forbidden(why) = answer.await? {
+        return Err(Problem::new(Code::Forbidden, why));
+    }
+    // Where the state does not wait for the buyer any more, the answer tells what became of it.
+    let rests = |i: &Instance| matches!(i.status, Status::Waiting | Status::Completed | Status::Parked);
+    app.runner.wait(&caller.merchant, instance.uid, prefer_wait(&headers, SUBMIT_WAIT_S), rests).await?;
+    outcome(&app.shop.session(&caller.merchant, &caller.sub, &id).await?)
+}
+
+/// What a submit is answered, from where the session stands.
+fn outcome(view: &SessionView) -> Result<Response, Problem> {
+    let restart = "start a new one with POST /api/v1/checkout/initiate";
+    match view.phase {
+        Phase::Confirmed => {
+            let missing = || Problem::internal(format!("session {} is confirmed and has no order", view.id));
+            let order = view.order.as_ref().ok_or_else(missing)?;
+            let answer = json(StatusCode::CREATED, &OrderOut::new(order))?;
+            Ok(with(answer, header::LOCATION, &format!("/api/v1/orders/{}", order.id)))
+        }
+        Phase::Busy => pending(view, "the checkout goes on; read it again"),
+        Phase::ActionRequired => pending(view, "the buyer has to do something at the payment provider"),
+        Phase::PaymentUnknown => pending(view, "it is being found out what became of the payment; do not pay again"),
+        Phase::Parked => pending(view, "a person of the shop looks at it; do not pay again"),
+        Phase::Cancelled => Err(ended(view, &format!("the session was cancelled; {restart}"))),
+        Phase::Expired => Err(ended(view, &format!("the session has expired; {restart}"))),
+        Phase::Failed => match &view.problem {
+            Some(problem) => Err(refusal(view, problem)),
+            None => Err(ended(view, &format!("too many payments failed; {restart}"))),
+        },
+        Phase::Editable => match (&view.problem, &view.fault) {
+            (Some(problem), _) => Err(refusal(view, problem)),
+            (None, Some(fault)) => Err(component(view, fault)),
+            (None, None) => pending(view, "the session is editable; submit it again"),
+        },
+    }
+}
+
+fn pending(view: &SessionView, detail: &'static str) -> Result<Response, Problem> {
+    let out = PendingOut {
+        checkout_session_id: view.id.clone(),
+        status: status(view.phase),
+        detail,
+        status_url: url(&view.id),
+        action: view.action.clone(),
+    };
+    let answer = with(json(StatusCode::ACCEPTED, &out)?, header::LOCATION, &url(&view.id));
+    Ok(with(answer, header::RETRY_AFTER, "1"))
+}
+
+fn ended(view: &SessionView, why: &str) -> Problem {
+    Problem::new(Code::Gone, why).with("checkoutSessionId", &view.id)
+}
+
+fn component(view: &SessionView, fault: &Value) -> Problem {
+    let text = fault.get("text").and_then(Value::as_str).unwrap_or("a component of the shop could not answer");
+    let code = fault.get("code").and_then(Value::as_str).unwrap_or_default();
+    Problem {
+        cause: Some(fault.to_string()),
+        ..Problem::new(Code::ComponentFailed, text).with("checkoutSessionId", &view.id).with("fault", &code)
+    }
+}
+
+/// Why a session is editable again, as a problem.
+fn refusal(view: &SessionView, problem: &Value) -> Problem {
+    let part = |name: &str| problem.get(name).filter(|v| !v.is_null());
+    let text = |name: &str| part(name).and_then(Value::as_str);
+    let told = match text("code").unwrap_or_default() {
+        "payment-declined" => {
+            let decline = part("decline").cloned().unwrap_or_default();
+            let words = decline.get("text").and_then(Value::as_str).filter(|t| !t.is_empty());
+            let detail = words.unwrap_or("the payment was declined; nothing was charged").to_owned();
+            let order = part("order").cloned().unwrap_or_default();
+            Problem::new(Code::PaymentDeclined, detail).with("decline", &decline).with("order", &order)
+        }
+        "stock-short" => {
+            let lines = part("lines").and_then(Value::as_array).cloned().unwrap_or_default();
+            let words: Vec<String> = lines.iter().map(|line| short_line(view, line)).collect();
+            let detail = format!("{}; nothing was charged", words.join("; "));
+            Problem::new(Code::StockShort, detail).with("lines", &lines)
+        }
+        "quote-changed" => {
+            let total = view.quote.as_ref().and_then(till_commerce::quote::Quote::total);
+            let now = total.map_or_else(String::new, |total| format!(": the total is now {total}"));
+            let problem = Problem::new(Code::QuoteChanged, format!("the price changed{now}"));
+            match QuoteOut::of(view) {
+                Some(quote) => problem.with("quote", &quote),
+                None => problem,
+            }
+        }
+        "incomplete" => {
+            let missing = part("missing").and_then(Value::as_array).cloned().unwrap_or_default();
+            let errors = missing.iter().map(|m| FieldError {
+                field: m.get("path").and_then(Value::as_str).unwrap_or("$").to_owned(),
+                why: m.get("code").and_then(Value::as_str).unwrap_or("missing").to_owned(),
+            });
+            let codes: Vec<&str> = missing.iter().filter_map(|m| m.get("code")?.as_str()).collect();
+            let told = Problem::new(Code::Incomplete, format!("still missing: {}", codes.join(", ")));
+            Problem { errors: errors.collect(), ..told }.with("missing", &missing)
+        }
+        "code-used-up" => Problem::new(Code::CodeUsedUp, text("text").unwrap_or("a promotion code is used up")),
+        "points-short" => Problem::new(Code::PointsShort, text("text").unwrap_or("there are not enough points")),
+        "invalid-inputs" => Problem::field("$", text("text").unwrap_or("the choices cannot be priced")),
+        _ => Problem::new(Code::NotExpected, text("text").unwrap_or("the checkout cannot go on")),
+    };
+    let told = match view.phase {
+        Phase::Failed => told.with("retry", &"POST /api/v1/checkout/initiate"),
+        _ => told,
+    };
+    told.with("checkoutSessionId", &view.id).with("sessionStatus", &status(view.phase))
+}
+
+fn short_line(view: &SessionView, line: &Value) -> String {
+    let id = line.get("line").and_then(Value::as_str).unwrap_or_default();
+    let sku = line.get("sku").and_then(Value::as_str).unwrap_or_default();
+    let name = view.inputs.line(id).map_or(sku, |line| line.title.as_str());
+    match line.get("available").and_then(Value::as_i64).unwrap_or(0) {
+        ..=0 => format!("{name}: Product out of stock"),
+        units => format!("{name}: Only {units} items available"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usd() -> Currency {
+        Currency::from_code("USD").unwrap()
+    }
+
+    fn submit(body: &str) -> Result<Submit, Problem> {
+        let mut fields = Fields::of(body.as_bytes())?;
+        let submit = Submit::read(&mut fields, usd());
+        fields.finish()?;
+        Ok(submit)
+    }
+
+    const SEED: &str = r#"{
+        "checkoutSessionId": "CHECKOUT-789012",
+        "shippingAddress": {"street": "123 Main St", "city": "San Francisco", "state": "CA", "zipCode": "94105", "country": "US"},
+        "billingAddress": {"street": "123 Main St", "city": "San Francisco", "state": "CA", "zipCode": "94105", "country": "US"},
+        "paymentMethod": {"id": "PM-001", "type": "credit_card"},
+        "shippingMethod": "standard",
+        "promotionCodes": ["SUMMER2024"],
+        "loyaltyPointsToUse": 500,
+        "notes": "Please deliver after 5 PM"
+    }"#;
+
+    #[test]
+    fn the_seeds_submit_becomes_client_inputs() {
+        let made = submit(SEED).unwrap();
+        let home = value!({
+            "street": ["123 Main St"], "city": "San Francisco", "region": "CA", "postal_code": "94105", "country": "US",
+        });
+        let expected = value!({
+            "shipping_address": home, "billing_address": home, "payment_method": "PM-001",
+            "shipping_method": "standard", "codes": ["SUMMER2024"], "points": 500, "notes": "Please deliver after 5 PM",
+        });
+        assert_eq!(Value::Object(made.inputs), expected);
+        assert_eq!((made.session.as_str(), made.expected_total), ("CHECKOUT-789012", None));
+    }
+
+    #[test]
+    fn the_hash_names_the_content_and_not_its_form() {
+        let one = submit(r#"{"checkoutSessionId": "a", "notes": "x", "expectedTotal": 471.17}"#).unwrap().hash();
+        let two = submit(r#"{"expectedTotal":471.17,"notes":"x","checkoutSessionId":"a"}"#).unwrap().hash();
+        assert_eq!(one, two);
+        let other = submit(r#"{"checkoutSessionId": "a", "notes": "x", "expectedTotal": 471.18}"#).unwrap().hash();
+        assert_ne!(one, other);
+    }
+
+    #[test]
+    fn what_is_left_out_stays_and_null_takes_back() {
+        let mut fields = Fields::of(br#"{"promotionCodes": null, "shippingAddress": null}"#).unwrap_or_else(|_| panic!());
+        assert_eq!(Value::Object(choices(&mut fields)), value!({"codes": [], "shipping_address": null}));
+        assert!(fields.finish().is_ok());
+    }
+
+    #[test]
+    fn wrong_choices_are_told_by_their_path() {
+        let body = r#"{"shippingAddress": {"street": 7, "country": "USA", "zip": "1"}, "loyaltyPointsToUse": -1,
+            "promotionCodes": "X", "paymentMethod": {}, "expectedTotal": 1.234, "colour": 1}"#;
+        let errors = submit(body).err().unwrap().errors;
+        let fields: Vec<&str> = errors.iter().map(|e| e.field.as_str()).collect();
+        for field in [
+            "checkoutSessionId", "shippingAddress.street", "shippingAddress.country", "shippingAddress.zip",
+            "loyaltyPointsToUse", "promotionCodes", "paymentMethod.id", "expectedTotal", "colour",
+        ] {
+            assert!(fields.contains(&field), "{field} is not among {fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_street_may_be_a_list_and_codes_are_cleaned() {
+        let body = r#"{"checkoutSessionId": "a", "shippingAddress": {"street": ["1 A", " ", "c/o B"], "country": "us"}, "promotionCodes": [" A ", "A", ""]}"#;
+        let made = submit(body).unwrap();
+        assert_eq!(made.inputs["shipping_address"]["street"], value!(["1 A", "c/o B"]));
+        assert_eq!(made.inputs["shipping_address"]["country"], "US");
+        assert_eq!(made.inputs["codes"], value!(["A"]));
+    }
+}

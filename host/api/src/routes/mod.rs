@@ -1,0 +1,83 @@
+//! The routes. Each file says what its answers mean; errors are problems throughout.
+
+pub(crate) mod admin;
+pub(crate) mod cart;
+pub(crate) mod checkout;
+pub(crate) mod meta;
+pub(crate) mod orders;
+pub(crate) mod products;
+pub(crate) mod webhooks;
+pub(crate) mod workflows;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use axum::routing::{get, post, put};
+use serde::Serialize;
+
+use crate::App;
+use crate::problem::{Code, Problem};
+
+/// All routes, without the layers.
+pub(crate) fn all() -> Router<App> {
+    Router::new()
+        .route("/api/v1/products", get(products::list))
+        .route("/api/v1/products/{id}", get(products::read))
+        .route("/api/v1/cart", get(cart::read))
+        .route("/api/v1/cart/items", post(cart::add))
+        .route("/api/v1/cart/items/{itemId}", put(cart::set).delete(cart::remove))
+        .route("/api/v1/checkout/initiate", post(checkout::initiate))
+        .route("/api/v1/checkout/submit", post(checkout::submit))
+        .route("/api/v1/checkout/{sessionId}", get(checkout::read).put(checkout::edit))
+        .route("/api/v1/checkout/{sessionId}/cancel", post(checkout::cancel))
+        .route("/api/v1/checkout/{sessionId}/returned", post(checkout::returned))
+        .route("/api/v1/orders", get(orders::list))
+        .route("/api/v1/orders/{id}", get(orders::read))
+        .route("/api/v1/workflows/instances", get(workflows::list))
+        .route("/api/v1/workflows/{name}/instances/{id}", put(workflows::start).get(workflows::read))
+        .route("/api/v1/workflows/{name}/instances/{id}/journal", get(workflows::journal))
+        .route("/api/v1/workflows/{name}/instances/{id}/signals/{signal}", post(workflows::signal))
+        .route("/api/v1/workflows/{name}/instances/{id}/cancel", post(workflows::cancel))
+        .route("/api/v1/workflows/{name}/instances/{id}/operate", post(workflows::operate))
+        .route("/api/v1/admin/components", post(admin::push).get(admin::components))
+        .route("/api/v1/admin/settings", put(admin::put_settings).get(admin::settings))
+        .route("/api/v1/admin/products/{id}", put(admin::put_product))
+        .route("/api/v1/admin/customers/{id}", put(admin::put_customer))
+        .route("/api/v1/admin/stock/{sku}/{warehouse}", put(admin::put_stock))
+        .route("/webhooks/{merchant}/{gateway}", post(webhooks::take))
+        .route("/healthz", get(meta::health))
+        .route("/readyz", get(meta::ready))
+        .route("/openapi.json", get(meta::openapi))
+        .route("/problems/{code}", get(meta::problem))
+        .fallback(unknown)
+}
+
+async fn unknown() -> Problem {
+    Problem::new(Code::UnknownRoute, "no route has this path; all are listed in /openapi.json")
+}
+
+/// A JSON answer.
+pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Result<Response, Problem> {
+    let body = serde_json::to_vec(value).map_err(Problem::internal)?;
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // Carts, sessions and orders are one person's.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// With a header; a value that is no header text is left out.
+pub(crate) fn with(mut response: Response, name: HeaderName, value: &str) -> Response {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+/// With the version as `ETag`.
+pub(crate) fn tagged(response: Response, version: i64) -> Response {
+    with(response, header::ETAG, &format!("\"{version}\""))
+}
