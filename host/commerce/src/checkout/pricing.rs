@@ -129,9 +129,12 @@ impl CheckoutSteps {
         }
         let snapshot = to_json(&inputs)?;
         let before = call.context.get("snapshot").cloned().unwrap_or(Value::Null);
-        let mut patch =
-            json!({ "snapshot": if before.is_null() { snapshot } else { diff(&before, &snapshot) } });
-        patch["cart_version"] = json!(cart.version);
+        let mut patch = json!({ "cart_version": cart.version });
+        let change = if before.is_null() { snapshot } else { diff(&before, &snapshot) };
+        // Null would take the snapshot out.
+        if !change.is_null() {
+            patch["snapshot"] = change;
+        }
         patch["problem"] = Value::Null;
         patch["fault"] = Value::Null;
         Ok(StepResult::outcome("ok").patch(patch))
