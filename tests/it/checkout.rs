@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 use till_commerce::settings::{CaptureMode, Settings};
 use till_commerce::{Phase, ShopError, SubmitRequest};
-use till_tests::{CUSTOMER, MERCHANT, SKU, TestTill, customer, expect_phase, object, paying_with, worked_inputs};
+use till_tests::{
+    CUSTOMER, MERCHANT, SKU, TestTill, customer, expect_phase, object, paying_with, worked_inputs,
+};
 
 fn one_step() -> Settings {
     Settings { capture: CaptureMode::OneStep, ..Settings::default() }
@@ -48,14 +50,19 @@ async fn an_order_takes_three_commits_and_two_when_the_money_is_taken_at_once() 
         let till = TestTill::with(&settings).await;
         // The first order reserves a block of numbers.
         let first = till.session(CUSTOMER, 1).await;
-        let first = till.submit(&first.id, json!({})).await;
+        let first = till.submit(&first.id, json!({ "shipping_method": "standard" })).await;
         expect_phase(&till, &first, Phase::Confirmed).await;
         let quoted = till.worked_example().await;
         let (before, _) = till.store.counts();
         let view = till.submit(&quoted.id, json!({})).await;
         let (after, _) = till.store.counts();
         expect_phase(&till, &view, Phase::Confirmed).await;
-        assert!(after - before <= at_most, "{} commits, not {at_most}: {}", after - before, till.history(&view.id).await);
+        assert!(
+            after - before <= at_most,
+            "{} commits, not {at_most}: {}",
+            after - before,
+            till.history(&view.id).await
+        );
         assert_eq!(till.simulator.count("capture").await, 2);
         till.balanced().await;
     }
@@ -169,7 +176,9 @@ async fn of_sixty_four_shoppers_who_want_ten_units_exactly_ten_get_one() {
         till.shop.put_customer(MERCHANT, &customer(shopper), 0).await.unwrap();
         sessions.push(till.session(shopper, 1).await);
     }
-    let submits = shoppers.iter().zip(&sessions).map(|(shopper, session)| till.submit_as(shopper, &session.id, json!({})));
+    let submits = shoppers.iter().zip(&sessions).map(|(shopper, session)| {
+        till.submit_as(shopper, &session.id, json!({ "shipping_method": "standard" }))
+    });
     let views = futures::future::join_all(submits).await;
     let mut confirmed = 0;
     for (view, session) in views.into_iter().zip(&sessions) {
@@ -193,7 +202,13 @@ async fn of_sixty_four_shoppers_who_want_ten_units_exactly_ten_get_one() {
 }
 
 fn submit(hash: &str) -> SubmitRequest {
-    SubmitRequest { inputs: object(json!({})), expected_total: None, quote: None, hash: hash.to_owned(), key: None }
+    SubmitRequest {
+        inputs: object(json!({})),
+        expected_total: None,
+        quote: None,
+        hash: hash.to_owned(),
+        key: None,
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -236,7 +251,11 @@ async fn a_price_that_is_not_the_one_the_shopper_saw_is_not_charged() {
         SubmitRequest { expected_total: Some(47_117), ..submit("a") },
         SubmitRequest { quote: token, ..submit("b") },
     ] {
-        let view = till.shop.submit(MERCHANT, CUSTOMER, &quoted.id, expected, Duration::from_secs(20)).await.unwrap();
+        let view = till
+            .shop
+            .submit(MERCHANT, CUSTOMER, &quoted.id, expected, Duration::from_secs(20))
+            .await
+            .unwrap();
         expect_phase(&till, &view, Phase::Editable).await;
         let problem = view.problem.expect("a reason");
         assert_eq!(problem["code"], "quote-changed");
@@ -262,7 +281,14 @@ async fn an_order_that_costs_nothing_is_confirmed_without_a_payment() {
     if total > 0 {
         let free = json!({ "zones": [{ "name": "all", "countries": ["US"], "methods": [
             { "id": "standard", "carrier": "Post", "service": "ground", "title": "Free", "bands": [{ "price": 0 }] }] }] });
-        till.push(till_sandbox::Slot::Shipping, "default", "zone-shipping", free, till_registry::FailurePolicy::Refuse).await;
+        till.push(
+            till_sandbox::Slot::Shipping,
+            "default",
+            "zone-shipping",
+            free,
+            till_registry::FailurePolicy::Refuse,
+        )
+        .await;
         till.shop.cancel(MERCHANT, "CUST-RICH", &session.id).await.unwrap();
     }
     let session = till.shop.initiate(MERCHANT, "CUST-RICH", None).await.unwrap();

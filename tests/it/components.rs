@@ -61,13 +61,24 @@ async fn a_promotion_that_lies_is_refused_or_left_out_with_a_warning() {
     assert!(steals <= 49_998, "never more than there is: {:?}", view.quote);
     till.shop.cancel(MERCHANT, CUSTOMER, &view.id).await.unwrap();
 
-    // A guest that traps in the promotion slot: its configuration is not what it reads.
-    let broken = json!({ "promotions": [], "codes_table": "none" });
-    till.push(Slot::Promotion, "20", "promotions", broken, FailurePolicy::Refuse).await;
-    till.faults.arm(&[]);
-    let view = till.worked_example().await;
-    expect_phase(&till, &view, Phase::Editable).await;
-    let view = till.submit(&view.id, json!({})).await;
-    expect_phase(&till, &view, Phase::Confirmed).await;
-    till.balanced().await;
+    for policy in [FailurePolicy::Refuse, FailurePolicy::Omit] {
+        till.push(Slot::Promotion, "20", "hostile", json!("loop"), policy).await;
+        let session = till.session(CUSTOMER, 1).await;
+        let view = till.edit(&session.id, worked_inputs()).await;
+        if policy == FailurePolicy::Refuse {
+            let fault = view.fault.expect("a fault");
+            assert_eq!(fault["step"], "promotion.apply");
+            assert!(fault["text"].as_str().unwrap().contains("fuel"), "{fault}");
+        } else {
+            let quote = view.quote.expect("a quote");
+            let warning = quote.messages.iter().find(|m| m.code == "component-omitted").expect("a warning");
+            assert!(warning.text.contains("Hostile") && warning.text.contains("fuel"), "{}", warning.text);
+            assert_eq!(view.fault, None);
+            let view = till.submit(&view.id, json!({})).await;
+            expect_phase(&till, &view, Phase::Confirmed).await;
+            till.balanced().await;
+            return;
+        }
+        till.shop.cancel(MERCHANT, CUSTOMER, &view.id).await.unwrap();
+    }
 }

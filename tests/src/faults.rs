@@ -1,8 +1,8 @@
 //! Steps that go wrong as they are told: by their number in the order in which they run.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::Arc;
+use std::sync::Mutex;
 
 use async_trait::async_trait;
 use till_commerce::checkout::steps::CheckoutSteps;
@@ -52,7 +52,8 @@ struct Plan {
 impl Faults {
     /// Forgets what ran and what was planned, and plans this for the step of that number.
     pub fn arm(&self, at: &[(usize, How)]) {
-        *self.0.lock().expect("no holder panics") = Plan { at: at.iter().copied().collect(), ..Plan::default() };
+        *self.0.lock().expect("no holder panics") =
+            Plan { at: at.iter().copied().collect(), ..Plan::default() };
     }
 
     /// The next runs of a step go so.

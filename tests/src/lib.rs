@@ -13,13 +13,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-pub use faults::{FaultySteps, Faults, How, Ran};
+pub use faults::{Faults, FaultySteps, How, Ran};
 use serde_json::{Map, Value, json};
 pub use simulator::Simulator;
 use till_commerce::cart::NewItem;
 use till_commerce::catalog::{Customer, Product, SavedAddress, SavedMethod};
-use till_commerce::checkout::steps::{CheckoutSteps, Numbers};
 use till_commerce::checkout::Order;
+use till_commerce::checkout::steps::{CheckoutSteps, Numbers};
 use till_commerce::quote::Address;
 use till_commerce::settings::Settings;
 use till_commerce::{CHECKOUT, Phase, SessionView, Shop, ShopError, SubmitRequest};
@@ -45,6 +45,8 @@ pub const WAREHOUSE: &str = "US-WEST-01";
 pub const WORKFLOW: &str = include_str!("../../workflows/checkout.yaml");
 /// Longest wait for a fact. A test that needs it has failed.
 pub const PATIENCE: Duration = Duration::from_secs(40);
+/// A provider that answers at all answers within a few milliseconds.
+const NETWORK_MS: u64 = 3_000;
 /// 2024-07-01T12:00:00Z in microseconds.
 const START_US: i64 = 1_719_835_200_000_000;
 
@@ -172,7 +174,14 @@ impl TestTill {
     }
 
     /// Pushes a component as the merchant would.
-    pub async fn push(&self, slot: Slot, name: &str, guest_name: &str, config: Value, policy: FailurePolicy) -> Activation {
+    pub async fn push(
+        &self,
+        slot: Slot,
+        name: &str,
+        guest_name: &str,
+        config: Value,
+        policy: FailurePolicy,
+    ) -> Activation {
         let push = Push {
             slot,
             name: name.to_owned(),
@@ -181,6 +190,7 @@ impl TestTill {
             origins: if slot == Slot::PaymentGateway { vec![self.simulator.url.clone()] } else { vec![] },
             allow_private_addresses: slot == Slot::PaymentGateway,
             policy,
+            network_ms: (slot == Slot::PaymentGateway).then_some(NETWORK_MS),
             tables: BTreeMap::new(),
             who: "tests".to_owned(),
         };
@@ -220,7 +230,8 @@ impl TestTill {
     /// Submits a session.
     pub async fn submit_as(&self, customer: &str, id: &str, inputs: Value) -> Result<SessionView, ShopError> {
         let hash = format!("hash of {inputs}");
-        let submit = SubmitRequest { inputs: object(inputs), expected_total: None, quote: None, hash, key: None };
+        let submit =
+            SubmitRequest { inputs: object(inputs), expected_total: None, quote: None, hash, key: None };
         self.shop.submit(MERCHANT, customer, id, submit, Duration::ZERO).await?;
         self.still(customer, id).await;
         self.shop.session(MERCHANT, customer, id).await
@@ -247,7 +258,12 @@ impl TestTill {
             if rests && loaded.owner.is_empty() {
                 return instance;
             }
-            assert!(started.elapsed() < PATIENCE, "{customer}'s {id} stays in {} ({:?})", instance.state, instance.status);
+            assert!(
+                started.elapsed() < PATIENCE,
+                "{customer}'s {id} stays in {} ({:?})",
+                instance.state,
+                instance.status
+            );
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
@@ -279,7 +295,8 @@ impl TestTill {
 
     /// Points of a customer, and those held.
     pub async fn points(&self, customer: &str) -> (i64, i64) {
-        let row = self.store.read().await.expect("read").customer(MERCHANT, customer).await.expect("a customer");
+        let row =
+            self.store.read().await.expect("read").customer(MERCHANT, customer).await.expect("a customer");
         let row = row.expect("a customer of that id");
         (row.points, row.points_held)
     }
@@ -310,7 +327,11 @@ impl TestTill {
         customers.dedup();
         for customer in customers {
             let orders = self.orders(&customer).await;
-            owed += orders.iter().filter(|o| o.status == "CONFIRMED").map(|o| o.receipt.totals.total).sum::<i64>();
+            owed += orders
+                .iter()
+                .filter(|o| o.status == "CONFIRMED")
+                .map(|o| o.receipt.totals.total)
+                .sum::<i64>();
         }
         let taken = self.simulator.taken().await;
         assert_eq!(taken, owed, "the provider has what was ordered: {:?}", self.simulator.charges().await);
@@ -383,13 +404,27 @@ pub fn customer(id: &str) -> Customer {
         brand: "visa".to_owned(),
         default: id == "PM-001",
     };
-    let behaviours = ["declined", "3ds", "timeout_before", "timeout_after", "500_before", "500_after", "garbage_after", "cut_after"];
+    let behaviours = [
+        "declined",
+        "3ds",
+        "timeout_before",
+        "timeout_after",
+        "500_before",
+        "500_after",
+        "garbage_after",
+        "cut_after",
+    ];
     let mut methods = vec![method("PM-001", "tok_visa")];
     methods.extend(behaviours.map(|b| method(&format!("PM-{b}"), &format!("tok_{b}"))));
     Customer {
         email: "jane@example.com".to_owned(),
         tier: Some("gold".to_owned()),
-        addresses: vec![SavedAddress { id: "ADDR-1".to_owned(), kind: "shipping".to_owned(), address: home(), default: true }],
+        addresses: vec![SavedAddress {
+            id: "ADDR-1".to_owned(),
+            kind: "shipping".to_owned(),
+            address: home(),
+            default: true,
+        }],
         payment_methods: methods,
         ..Customer::unknown(id)
     }

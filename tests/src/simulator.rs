@@ -21,7 +21,8 @@ impl Simulator {
     pub fn start() -> Simulator {
         // Its binary lies beside this test's folder `deps`.
         let exe = std::env::current_exe().expect("a test knows where it is");
-        let binary = exe.ancestors().nth(2).expect("tests are in target/<profile>/deps").join("till-simulator");
+        let binary =
+            exe.ancestors().nth(2).expect("tests are in target/<profile>/deps").join("till-simulator");
         assert!(
             binary.exists(),
             "no simulator at {}; run `cargo build -p till-simulator` (build folder {})",
@@ -45,7 +46,12 @@ impl Simulator {
     }
 
     async fn movements(&self) -> Vec<Value> {
-        let response = self.client.get(format!("{}/admin/charges", self.url)).send().await.expect("the provider answers");
+        let response = self
+            .client
+            .get(format!("{}/admin/charges", self.url))
+            .send()
+            .await
+            .expect("the provider answers");
         let text = response.text().await.expect("a whole answer");
         let body: Value = serde_json::from_str(&text).expect("JSON");
         body["charges"].as_array().expect("a list").clone()
@@ -54,7 +60,9 @@ impl Simulator {
     /// Movements of money, as `operation amount`.
     pub async fn charges(&self) -> Vec<String> {
         let all = self.movements().await;
-        all.iter().map(|c| format!("{} {}", c["operation"].as_str().unwrap_or_default(), c["amount"])).collect()
+        all.iter()
+            .map(|c| format!("{} {}", c["operation"].as_str().unwrap_or_default(), c["amount"]))
+            .collect()
     }
 
     /// Movements of one kind.
