@@ -427,10 +427,17 @@ mod tests {
     #[test]
     fn absence_is_certain_only_after_the_longest_request_time() {
         let gone = answer(404, r#"{"error":{"code":"no_such_key","text":""}}"#);
-        let find_at = |now| find(&FindRequest { attempt: attempt(vec![]) }, now, REQUEST_TIME_MAX_MS, &gone).outcome;
+        let find_at =
+            |now| find(&FindRequest { attempt: attempt(vec![]) }, now, REQUEST_TIME_MAX_MS, &gone).outcome;
         assert!(matches!(find_at(2_000), FindOutcome::NeverHappened(Absence::NotVisibleYet)));
         assert!(matches!(find_at(1_001 + REQUEST_TIME_MAX_MS), FindOutcome::NeverHappened(Absence::Certain)));
-        let proxy = find(&FindRequest { attempt: attempt(vec![]) }, 2_000, REQUEST_TIME_MAX_MS, &answer(404, "<html>")).outcome;
+        let proxy = find(
+            &FindRequest { attempt: attempt(vec![]) },
+            2_000,
+            REQUEST_TIME_MAX_MS,
+            &answer(404, "<html>"),
+        )
+        .outcome;
         assert!(matches!(proxy, FindOutcome::Unknown(_)));
     }
 }

@@ -64,7 +64,8 @@ impl Modify for Common {
 
 fn add_problem(operation: &mut Operation) {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-    let problem = ResponseBuilder::new().description("a problem").content("application/problem+json", content).build();
+    let problem =
+        ResponseBuilder::new().description("a problem").content("application/problem+json", content).build();
     operation.responses.responses.insert("default".to_owned(), problem.into());
 }
 

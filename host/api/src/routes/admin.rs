@@ -134,7 +134,11 @@ pub(crate) struct ActivationsOut {
 /// Checks a component with its configuration and uses it from the next checkout on.
 #[utoipa::path(post, path = "/api/v1/admin/components", tag = "admin", security(("bearer" = [])),
     request_body = PushIn, responses((status = 201, body = ActivationOut)))]
-pub(crate) async fn push(State(app): State<App>, caller: Caller, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn push(
+    State(app): State<App>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, Problem> {
     caller.needs(ADMIN)?;
     let _place = PUSHES.acquire().await.map_err(Problem::internal)?;
     let body = Json::<PUSH_BYTES_MAX>::from_request(request, &app).await?;
@@ -187,7 +191,11 @@ pub(crate) async fn settings(State(app): State<App>, caller: Caller) -> Result<R
 /// Replaces the merchant's settings; what is left out has its default. Checkouts under way keep theirs.
 #[utoipa::path(put, path = "/api/v1/admin/settings", tag = "admin", security(("bearer" = [])),
     request_body = Object, responses((status = 200, body = Object)))]
-pub(crate) async fn put_settings(State(app): State<App>, caller: Caller, body: Json) -> Result<Response, Problem> {
+pub(crate) async fn put_settings(
+    State(app): State<App>,
+    caller: Caller,
+    body: Json,
+) -> Result<Response, Problem> {
     caller.needs(ADMIN)?;
     let settings: Settings = body.document()?;
     app.shop.put_settings(&caller.merchant, &settings).await?;

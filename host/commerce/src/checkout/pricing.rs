@@ -129,9 +129,12 @@ impl CheckoutSteps {
         }
         let snapshot = to_json(&inputs)?;
         let before = call.context.get("snapshot").cloned().unwrap_or(Value::Null);
-        let mut patch =
-            json!({ "snapshot": if before.is_null() { snapshot } else { diff(&before, &snapshot) } });
-        patch["cart_version"] = json!(cart.version);
+        let mut patch = json!({ "cart_version": cart.version });
+        let change = if before.is_null() { snapshot } else { diff(&before, &snapshot) };
+        // Null would take the snapshot out.
+        if !change.is_null() {
+            patch["snapshot"] = change;
+        }
         patch["problem"] = Value::Null;
         patch["fault"] = Value::Null;
         Ok(StepResult::outcome("ok").patch(patch))
@@ -301,17 +304,19 @@ pub(super) fn by(bound: &Bound) -> quote::Component {
     quote::Component { name: bound.component.info.name.clone(), digest: bound.digest.clone() }
 }
 
+/// The change of the quote; an empty object where there is none, because null would take it out.
 fn quote_patch(call: &StepCall, quote: &Quote) -> Result<Value, StepFault> {
     let new = to_json(quote)?;
-    Ok(match call.context.get("quote") {
-        None | Some(Value::Null) => json!({ "quote": new }),
-        Some(old) => json!({ "quote": diff(old, &new) }),
-    })
+    let change = match call.context.get("quote") {
+        None | Some(Value::Null) => new,
+        Some(old) => diff(old, &new),
+    };
+    Ok(if change.is_null() { json!({}) } else { json!({ "quote": change }) })
 }
 
 fn done(call: &StepCall, quote: Quote, notes: Vec<Value>) -> Result<StepResult, StepFault> {
     let mut patch = quote_patch(call, &quote)?;
-    if patch["quote"].is_null() {
+    if patch.get("quote").is_none() {
         patch = Value::Null;
     }
     let note = if notes.is_empty() { Value::Null } else { json!({ "calls": notes }) };
