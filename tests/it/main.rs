@@ -1,1 +1,6 @@
-//! Tests of the whole shop.
+//! Tests of the whole shop, in one binary. Each test is a sentence and has a shop of its own.
+
+mod checkout;
+mod components;
+mod definition;
+mod sweep;

@@ -53,7 +53,8 @@ impl pricing_rules::Guest for Hostile {
 
     fn price(ctx: CallContext, request: PriceRequest) -> Result<PriceResult, ComponentError> {
         let mut result = PriceResult { lines: Vec::new(), messages: Vec::new(), attributes: Vec::new() };
-        match ctx.config.as_str() {
+        // A binding's configuration is JSON: a text has its quotes.
+        match ctx.config.trim_matches('"') {
             "loop" => run_forever(),
             "memory" => eat_memory(),
             "recursion" => {
@@ -93,7 +94,10 @@ impl promotion_rules::Guest for Hostile {
         describe()
     }
 
-    fn evaluate(_ctx: CallContext, request: PromotionRequest) -> Result<PromotionResult, ComponentError> {
+    fn evaluate(ctx: CallContext, request: PromotionRequest) -> Result<PromotionResult, ComponentError> {
+        if ctx.config.trim_matches('"') == "loop" {
+            run_forever();
+        }
         // Twice what there is to take from.
         let candidate = Candidate {
             promotion: "steal".to_owned(),

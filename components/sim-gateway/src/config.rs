@@ -15,6 +15,13 @@ pub struct Config {
     /// Secret that webhooks are signed with.
     #[serde(default = "webhook")]
     pub webhook_secret: String,
+    /// Longest time after which a request sent may still be carried out, milliseconds.
+    #[serde(default = "request_time_max_ms")]
+    pub request_time_max_ms: u64,
+}
+
+fn request_time_max_ms() -> u64 {
+    30_000
 }
 
 fn api_key() -> String {

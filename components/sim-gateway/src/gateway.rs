@@ -12,8 +12,6 @@ use serde_json::json;
 
 /// Kind of the reference to the provider's payment.
 pub const INTENT: &str = "payment-intent";
-/// The simulator carries a request out within two seconds; with a wide margin.
-const REQUEST_TIME_MAX_MS: u64 = 30_000;
 /// It never forgets a key; this is what is promised.
 const KEY_RETENTION_MS: u64 = 24 * 60 * 60 * 1_000;
 /// A moment for a provider that could not be reached.
@@ -22,7 +20,7 @@ const RETRY_AFTER_MS: u64 = 1_000;
 type Answer<T> = Result<T, ComponentError>;
 
 /// What this gateway can do.
-pub fn capabilities() -> Capabilities {
+pub fn capabilities(request_time_max_ms: u64) -> Capabilities {
     Capabilities {
         one_step: true,
         separate_capture: true,
@@ -33,7 +31,7 @@ pub fn capabilities() -> Capabilities {
         find_by: FindBy::Key,
         prepares: true,
         key_retention_ms: KEY_RETENTION_MS,
-        request_time_max_ms: REQUEST_TIME_MAX_MS,
+        request_time_max_ms,
         currencies: Vec::new(),
         attributes: Vec::new(),
     }
@@ -131,7 +129,7 @@ pub fn refund(request: &RefundRequest, send: Send<'_>) -> Answer<PaymentResult> 
 }
 
 /// Asks what became of an attempt.
-pub fn find(request: &FindRequest, now_ms: u64, send: Send<'_>) -> FindResult {
+pub fn find(request: &FindRequest, now_ms: u64, request_time_max_ms: u64, send: Send<'_>) -> FindResult {
     let attempt = &request.attempt;
     let outcome = match send(Request::get(format!("/v1/keys/{}", attempt.key))) {
         Ok(Response { status: 200, body }) => match serde_json::from_slice::<ByKey>(&body) {
@@ -140,7 +138,7 @@ pub fn find(request: &FindRequest, now_ms: u64, send: Send<'_>) -> FindResult {
         },
         Ok(Response { status: 404, body }) if is_no_such_key(&body) => {
             // A request may still be on its way until the longest time has passed.
-            let settled = attempt.first_sent_ms.is_none_or(|sent| now_ms > sent + REQUEST_TIME_MAX_MS);
+            let settled = attempt.first_sent_ms.is_none_or(|sent| now_ms > sent + request_time_max_ms);
             FindOutcome::NeverHappened(if settled { Absence::Certain } else { Absence::NotVisibleYet })
         }
         Ok(response) => FindOutcome::Unknown(format!("the provider answered {}", response.status)),
@@ -314,6 +312,8 @@ fn snapshot(intent: Intent) -> FindOutcome {
 
 #[cfg(test)]
 mod tests {
+    const REQUEST_TIME_MAX_MS: u64 = 30_000;
+
     use super::*;
     use crate::bindings::exports::till::checkout::payment_gateway_api::{Instrument, Operation, Shopper};
 
@@ -427,10 +427,17 @@ mod tests {
     #[test]
     fn absence_is_certain_only_after_the_longest_request_time() {
         let gone = answer(404, r#"{"error":{"code":"no_such_key","text":""}}"#);
-        let find_at = |now| find(&FindRequest { attempt: attempt(vec![]) }, now, &gone).outcome;
+        let find_at =
+            |now| find(&FindRequest { attempt: attempt(vec![]) }, now, REQUEST_TIME_MAX_MS, &gone).outcome;
         assert!(matches!(find_at(2_000), FindOutcome::NeverHappened(Absence::NotVisibleYet)));
         assert!(matches!(find_at(1_001 + REQUEST_TIME_MAX_MS), FindOutcome::NeverHappened(Absence::Certain)));
-        let proxy = find(&FindRequest { attempt: attempt(vec![]) }, 2_000, &answer(404, "<html>")).outcome;
+        let proxy = find(
+            &FindRequest { attempt: attempt(vec![]) },
+            2_000,
+            REQUEST_TIME_MAX_MS,
+            &answer(404, "<html>"),
+        )
+        .outcome;
         assert!(matches!(proxy, FindOutcome::Unknown(_)));
     }
 }

@@ -24,8 +24,8 @@ impl Guest for SimGateway {
     }
 
     fn get_capabilities(ctx: CallContext) -> Result<Capabilities, ComponentError> {
-        Config::read(&ctx)?;
-        Ok(gateway::capabilities())
+        let config = Config::read(&ctx)?;
+        Ok(gateway::capabilities(config.request_time_max_ms))
     }
 
     fn prepare(ctx: CallContext, request: PaymentRequest) -> Result<PrepareResult, ComponentError> {
@@ -60,7 +60,7 @@ impl Guest for SimGateway {
 
     fn find(ctx: CallContext, request: FindRequest) -> Result<FindResult, ComponentError> {
         let config = Config::read(&ctx)?;
-        Ok(gateway::find(&request, ctx.now_ms, &|sent| http::send(&config, sent)))
+        Ok(gateway::find(&request, ctx.now_ms, config.request_time_max_ms, &|sent| http::send(&config, sent)))
     }
 
     fn verify_event(ctx: CallContext, request: WebhookRequest) -> Result<WebhookResult, ComponentError> {

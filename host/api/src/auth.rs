@@ -89,13 +89,19 @@ impl Auth {
     /// With an RSA public key in PEM, for RS256.
     pub fn rs256(self, pem: &str) -> Result<Auth, AuthError> {
         let key = DecodingKey::from_rsa_pem(pem.as_bytes());
-        Ok(self.key(Algorithm::RS256, key.map_err(|e| AuthError::Key { algorithm: "RS256", why: e.to_string() })?))
+        Ok(self.key(
+            Algorithm::RS256,
+            key.map_err(|e| AuthError::Key { algorithm: "RS256", why: e.to_string() })?,
+        ))
     }
 
     /// With an Ed25519 public key in PEM, for `EdDSA`.
     pub fn eddsa(self, pem: &str) -> Result<Auth, AuthError> {
         let key = DecodingKey::from_ed_pem(pem.as_bytes());
-        Ok(self.key(Algorithm::EdDSA, key.map_err(|e| AuthError::Key { algorithm: "EdDSA", why: e.to_string() })?))
+        Ok(self.key(
+            Algorithm::EdDSA,
+            key.map_err(|e| AuthError::Key { algorithm: "EdDSA", why: e.to_string() })?,
+        ))
     }
 
     fn key(self, algorithm: Algorithm, key: DecodingKey) -> Auth {
@@ -107,7 +113,8 @@ impl Auth {
     /// Makes a token. For the command line and tests.
     pub fn mint(&self, claims: &Claims) -> Result<String, AuthError> {
         let key = self.sign.as_ref().ok_or(AuthError::NoSecret)?;
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, key).map_err(|e| AuthError::Sign(e.to_string()))
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, key)
+            .map_err(|e| AuthError::Sign(e.to_string()))
     }
 
     /// Checks a token at a time of the host's clock. The error says what is wrong with it.
@@ -125,15 +132,16 @@ impl Auth {
         validation.validate_exp = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
-        let claims = keys.find_map(|(_, key)| match jsonwebtoken::decode::<Claims>(token, key, &validation) {
-            Ok(data) => Some(Ok(data.claims)),
-            Err(error) => match error.kind() {
-                jsonwebtoken::errors::ErrorKind::Json(_) => {
-                    Some(Err("the token lacks a claim: `sub`, `merchant` and `exp` are needed"))
-                }
-                _ => None,
-            },
-        });
+        let claims =
+            keys.find_map(|(_, key)| match jsonwebtoken::decode::<Claims>(token, key, &validation) {
+                Ok(data) => Some(Ok(data.claims)),
+                Err(error) => match error.kind() {
+                    jsonwebtoken::errors::ErrorKind::Json(_) => {
+                        Some(Err("the token lacks a claim: `sub`, `merchant` and `exp` are needed"))
+                    }
+                    _ => None,
+                },
+            });
         let claims = claims.unwrap_or(Err("the token's signature does not match"))?;
         let now_s = now_us / 1_000_000;
         if claims.exp.saturating_add(LEEWAY_S) < now_s {
@@ -189,7 +197,8 @@ impl FromRequestParts<App> for Caller {
                 }
             }
         };
-        let value = parts.headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let value =
+            parts.headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let token = match value.split_once(' ') {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
             _ => return Err(refuse(NO_TOKEN)),
@@ -246,7 +255,8 @@ mod tests {
         let other = Auth::none().hs256(b"another secret of at least 32 bytes").unwrap();
         assert_eq!(other.check(&token, NOW_US), Err("the token's signature does not match"));
         assert!(Auth::none().check(&token, NOW_US).is_err());
-        let admin = data_encoding::BASE64URL_NOPAD.encode(br#"{"sub":"x","merchant":"demo","exp":9999999999}"#);
+        let admin =
+            data_encoding::BASE64URL_NOPAD.encode(br#"{"sub":"x","merchant":"demo","exp":9999999999}"#);
         let parts: Vec<&str> = token.split('.').collect();
         let forged = format!("{}.{admin}.{}", parts[0], parts[2]);
         assert_eq!(auth().check(&forged, NOW_US), Err("the token's signature does not match"));
@@ -258,7 +268,11 @@ mod tests {
 
     #[test]
     fn a_token_without_exp_or_merchant_is_refused() {
-        for body in [r#"{"sub":"a","merchant":"m"}"#, r#"{"sub":"a","exp":9999999999}"#, r#"{"merchant":"m","exp":9999999999}"#] {
+        for body in [
+            r#"{"sub":"a","merchant":"m"}"#,
+            r#"{"sub":"a","exp":9999999999}"#,
+            r#"{"merchant":"m","exp":9999999999}"#,
+        ] {
             let value: serde_json::Value = serde_json::from_str(body).unwrap();
             let key = EncodingKey::from_secret(SECRET);
             let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &value, &key).unwrap();
@@ -294,7 +308,11 @@ mod tests {
 
     #[test]
     fn scopes_are_whole_words() {
-        let caller = Caller { merchant: "m".to_owned(), sub: "s".to_owned(), scope: "administrator operator".to_owned() };
+        let caller = Caller {
+            merchant: "m".to_owned(),
+            sub: "s".to_owned(),
+            scope: "administrator operator".to_owned(),
+        };
         assert!(caller.has("operator") && !caller.has("admin"));
         assert!(caller.needs("admin").is_err());
     }

@@ -55,9 +55,13 @@ pub(crate) async fn pass(request: Request, next: Next) -> Response {
 
 fn write(problem: Problem, id: &str) -> Response {
     match (&problem.cause, problem.code.status()) {
-        (Some(cause), 500..) => tracing::error!(trace_id = id, code = problem.code.as_str(), cause, "could not answer"),
+        (Some(cause), 500..) => {
+            tracing::error!(trace_id = id, code = problem.code.as_str(), cause, "could not answer")
+        }
         (Some(cause), _) => tracing::info!(trace_id = id, code = problem.code.as_str(), cause, "refused"),
-        (None, _) => tracing::debug!(trace_id = id, code = problem.code.as_str(), detail = problem.detail, "refused"),
+        (None, _) => {
+            tracing::debug!(trace_id = id, code = problem.code.as_str(), detail = problem.detail, "refused")
+        }
     }
     let mut response = Response::new(Body::from(problem.body(id)));
     *response.status_mut() = problem.status();

@@ -36,7 +36,7 @@ struct ProblemOut {
         orders::list, orders::read,
         workflows::list, workflows::start, workflows::read, workflows::journal, workflows::signal,
         workflows::cancel, workflows::operate,
-        admin::push, admin::components, admin::settings, admin::put_settings, admin::put_product,
+        admin::push, admin::components, admin::counters, admin::settings, admin::put_settings, admin::put_product,
         admin::put_customer, admin::put_stock,
         webhooks::take,
         meta::health, meta::ready, meta::openapi, meta::problem,
@@ -64,7 +64,8 @@ impl Modify for Common {
 
 fn add_problem(operation: &mut Operation) {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-    let problem = ResponseBuilder::new().description("a problem").content("application/problem+json", content).build();
+    let problem =
+        ResponseBuilder::new().description("a problem").content("application/problem+json", content).build();
     operation.responses.responses.insert("default".to_owned(), problem.into());
 }
 

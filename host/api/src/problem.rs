@@ -8,8 +8,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
-use till_commerce::cart::CartError;
 use till_commerce::ShopError;
+use till_commerce::cart::CartError;
 use till_engine::ports::StoreError;
 use till_engine::runner;
 use utoipa::ToSchema;
@@ -238,10 +238,14 @@ impl From<StoreError> for Problem {
         let cause = Some(error.to_string());
         match error {
             StoreError::Conflict | StoreError::Exists | StoreError::Duplicate | StoreError::Again(_) => {
-                Problem { cause, ..Problem::new(Code::Conflict, "others changed the same thing; send it again") }
+                Problem {
+                    cause,
+                    ..Problem::new(Code::Conflict, "others changed the same thing; send it again")
+                }
             }
             StoreError::Unavailable(_) => {
-                let told = Problem::new(Code::Unavailable, "the database cannot be reached; send it again later");
+                let told =
+                    Problem::new(Code::Unavailable, "the database cannot be reached; send it again later");
                 Problem { cause, ..told }.header(header::RETRY_AFTER, "1")
             }
             StoreError::TooLarge { what, size, max } => {
@@ -266,9 +270,8 @@ impl From<runner::Error> for Problem {
             }
             runner::Error::Definition(findings) => Problem::internal(format!("{findings:?}")),
             runner::Error::Store(error) => error.into(),
-            runner::Error::Stopping => {
-                Problem::new(Code::Unavailable, "the host is stopping; send it again").header(header::RETRY_AFTER, "1")
-            }
+            runner::Error::Stopping => Problem::new(Code::Unavailable, "the host is stopping; send it again")
+                .header(header::RETRY_AFTER, "1"),
         }
     }
 }
@@ -279,7 +282,10 @@ impl From<till_registry::Error> for Problem {
             till_registry::Error::Component(error) => Problem::new(Code::InvalidComponent, error.to_string()),
             till_registry::Error::Config { findings } => {
                 let errors = findings.into_iter().map(|why| FieldError { field: "config".to_owned(), why });
-                let told = Problem::new(Code::InvalidComponent, "the configuration does not match the component's schema");
+                let told = Problem::new(
+                    Code::InvalidComponent,
+                    "the configuration does not match the component's schema",
+                );
                 Problem { errors: errors.collect(), ..told }
             }
             till_registry::Error::Field { field, why } => Problem::field(field, why),
@@ -292,8 +298,9 @@ impl From<till_registry::Error> for Problem {
 impl From<CartError> for Problem {
     fn from(error: CartError) -> Problem {
         match error {
-            CartError::NoProduct { product } => Problem::new(Code::UnknownProduct, "Product no longer available")
-                .with("productId", &product),
+            CartError::NoProduct { product } => {
+                Problem::new(Code::UnknownProduct, "Product no longer available").with("productId", &product)
+            }
             CartError::OutOfStock { product, wanted, available } => {
                 let detail = match available {
                     ..=0 => "Product out of stock".to_owned(),
@@ -324,10 +331,12 @@ impl From<ShopError> for Problem {
         match error {
             ShopError::NotFound { what, id } => Problem::not_found(what, &id),
             ShopError::Gone { id, why } => Problem::new(Code::Gone, why).with("checkoutSessionId", &id),
-            ShopError::Busy { id } => Problem::new(Code::Busy, "the checkout session is being worked on; read it again")
-                .with("checkoutSessionId", &id)
-                .header(header::LOCATION, &format!("/api/v1/checkout/{id}"))
-                .header(header::RETRY_AFTER, "1"),
+            ShopError::Busy { id } => {
+                Problem::new(Code::Busy, "the checkout session is being worked on; read it again")
+                    .with("checkoutSessionId", &id)
+                    .header(header::LOCATION, &format!("/api/v1/checkout/{id}"))
+                    .header(header::RETRY_AFTER, "1")
+            }
             ShopError::OtherSubmit { id } => {
                 Problem::new(Code::OtherSubmit, "the session was submitted with another request")
                     .with("checkoutSessionId", &id)
@@ -380,7 +389,8 @@ mod tests {
     #[test]
     fn an_amount_in_a_problem_keeps_its_digits() {
         let raw: Box<RawValue> = RawValue::from_string("75.00".to_owned()).unwrap();
-        let text = String::from_utf8(Problem::new(Code::QuoteChanged, "x").with("total", &raw).body("t")).unwrap();
+        let text =
+            String::from_utf8(Problem::new(Code::QuoteChanged, "x").with("total", &raw).body("t")).unwrap();
         assert!(text.contains("\"total\":75.00"), "{text}");
     }
 

@@ -35,7 +35,8 @@ impl<const MAX: usize> FromRequest<App> for Raw<MAX> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &App) -> Result<Raw<MAX>, Problem> {
-        let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+        let length =
+            request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
         if length.is_some_and(|length| length > MAX as u64) {
             return Err(too_large(MAX));
         }
@@ -87,14 +88,16 @@ impl<const MAX: usize> FromRequest<App> for Json<MAX> {
     async fn from_request(request: Request, app: &App) -> Result<Json<MAX>, Problem> {
         let kind = request.headers().get(header::CONTENT_TYPE).map(|v| v.to_str().unwrap_or("?").to_owned());
         let Raw(body) = Raw::<MAX>::from_request(request, app).await?;
-        let essence = kind.as_deref().map(|k| k.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+        let essence =
+            kind.as_deref().map(|k| k.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
         match essence {
             None if body.is_empty() => Ok(Json(body)),
             Some(kind) if kind == "application/json" || kind.ends_with("+json") => Ok(Json(body)),
             found => {
                 let found = found.unwrap_or_else(|| "none".to_owned());
                 let detail = format!("send `Content-Type: application/json`, not `{found}`");
-                Err(Problem::new(Code::UnsupportedMediaType, detail).header(header::ACCEPT, "application/json"))
+                Err(Problem::new(Code::UnsupportedMediaType, detail)
+                    .header(header::ACCEPT, "application/json"))
             }
         }
     }
@@ -280,14 +283,24 @@ impl<'b> Fields<'b> {
         match Money::parse_decimal(raw.get(), currency) {
             Ok(money) => Some(money),
             Err(error) => {
-                self.wrong(name, format!("{error}; write a JSON number like 471.17 with at most {} digits after the point", currency.exponent()));
+                self.wrong(
+                    name,
+                    format!(
+                        "{error}; write a JSON number like 471.17 with at most {} digits after the point",
+                        currency.exponent()
+                    ),
+                );
                 None
             }
         }
     }
 
     /// An object, read by `read`.
-    pub(crate) fn object<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Fields<'b>) -> T) -> Given<T> {
+    pub(crate) fn object<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Fields<'b>) -> T,
+    ) -> Given<T> {
         let raw = match self.raw(name) {
             Given::Nothing => return Given::Nothing,
             Given::Null => return Given::Null,
@@ -298,7 +311,11 @@ impl<'b> Fields<'b> {
     }
 
     /// A list of objects, each read by `read`.
-    pub(crate) fn list<T>(&mut self, name: &'static str, mut read: impl FnMut(&mut Fields<'b>) -> T) -> Vec<T> {
+    pub(crate) fn list<T>(
+        &mut self,
+        name: &'static str,
+        mut read: impl FnMut(&mut Fields<'b>) -> T,
+    ) -> Vec<T> {
         let Given::Value(raw) = self.raw(name) else { return vec![] };
         let Ok(items) = serde_json::from_str::<Vec<&'b RawValue>>(raw.get()) else {
             self.wrong(name, "a list is needed");
@@ -309,7 +326,12 @@ impl<'b> Fields<'b> {
         items.filter_map(|(n, raw)| self.inner(format!("{path}[{n}]"), raw, &mut read)).collect()
     }
 
-    fn inner<T>(&mut self, path: String, raw: &'b RawValue, read: impl FnOnce(&mut Fields<'b>) -> T) -> Option<T> {
+    fn inner<T>(
+        &mut self,
+        path: String,
+        raw: &'b RawValue,
+        read: impl FnOnce(&mut Fields<'b>) -> T,
+    ) -> Option<T> {
         let Ok(Members(given)) = serde_json::from_str::<Members<'b>>(raw.get()) else {
             self.errors.push(FieldError { field: path, why: "an object is needed: `{…}`".to_owned() });
             return None;
@@ -337,15 +359,23 @@ impl<'b> Fields<'b> {
     }
 
     fn close(&mut self) {
-        let unknown: Vec<String> =
-            self.given.iter().map(|(name, _)| name).filter(|n| !self.known.contains(&n.as_str())).cloned().collect();
+        let unknown: Vec<String> = self
+            .given
+            .iter()
+            .map(|(name, _)| name)
+            .filter(|n| !self.known.contains(&n.as_str()))
+            .cloned()
+            .collect();
         let known = self.known.join("`, `");
         for name in unknown {
             let short: String = name.chars().take(64).collect();
-            self.wrong(&short, match known.is_empty() {
-                true => "no such field; there are none".to_owned(),
-                false => format!("no such field; there are `{known}`"),
-            });
+            self.wrong(
+                &short,
+                match known.is_empty() {
+                    true => "no such field; there are none".to_owned(),
+                    false => format!("no such field; there are `{known}`"),
+                },
+            );
         }
     }
 
@@ -387,7 +417,8 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for At<T> {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<At<T>, Problem> {
         let path = Path::<T>::from_request_parts(parts, app).await;
-        path.map(|Path(value)| At(value)).map_err(|e| Problem::new(Code::BadRequest, format!("the path: {e}")))
+        path.map(|Path(value)| At(value))
+            .map_err(|e| Problem::new(Code::BadRequest, format!("the path: {e}")))
     }
 }
 
@@ -399,7 +430,9 @@ impl FromRequestParts<App> for Query {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Query, Problem> {
         let query = axum::extract::Query::<Vec<(String, String)>>::from_request_parts(parts, app).await;
-        query.map(|q| Query(q.0, vec![])).map_err(|e| Problem::new(Code::BadRequest, format!("the query: {e}")))
+        query
+            .map(|q| Query(q.0, vec![]))
+            .map_err(|e| Problem::new(Code::BadRequest, format!("the query: {e}")))
     }
 }
 
@@ -433,7 +466,9 @@ pub(crate) fn prefer_wait(headers: &HeaderMap, default_s: u64) -> Duration {
     let values = headers.get_all("prefer").iter().filter_map(|v| v.to_str().ok());
     let waits = values.flat_map(|v| v.split([',', ';'])).filter_map(|p| {
         let (name, value) = p.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("wait").then(|| value.trim().trim_matches('"').parse::<u64>().ok())?
+        name.trim()
+            .eq_ignore_ascii_case("wait")
+            .then(|| value.trim().trim_matches('"').parse::<u64>().ok())?
     });
     Duration::from_secs(waits.last().unwrap_or(default_s).min(WAIT_MAX_S))
 }
@@ -497,7 +532,13 @@ mod tests {
 
     #[test]
     fn an_amount_is_read_digit_by_digit() {
-        for (text, minor) in [("471.17", 47117), ("471.1", 47110), ("471", 47100), ("0.07", 7), ("90071992547409.93", 9_007_199_254_740_993)] {
+        for (text, minor) in [
+            ("471.17", 47117),
+            ("471.1", 47110),
+            ("471", 47100),
+            ("0.07", 7),
+            ("90071992547409.93", 9_007_199_254_740_993),
+        ] {
             let body = format!("{{\"expectedTotal\": {text}}}");
             let mut fields = Fields::of(body.as_bytes()).unwrap_or_else(|p| panic!("{}", p.detail));
             assert_eq!(fields.amount("expectedTotal", usd()).map(|m| m.minor()), Some(minor), "{text}");

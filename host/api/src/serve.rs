@@ -61,7 +61,9 @@ pub async fn serve(
         let router = router.clone();
         let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
             let mut router = router.clone();
-            async move { Ok::<_, Infallible>(unwrap(router.call(request.map(axum::body::Body::new) as Request).await)) }
+            async move {
+                Ok::<_, Infallible>(unwrap(router.call(request.map(axum::body::Body::new) as Request).await))
+            }
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())

@@ -10,12 +10,13 @@ use till_commerce::cart::Cart;
 use till_commerce::catalog::{Availability, Customer, Product};
 use till_commerce::checkout::{Order, TimelineEntry};
 use till_commerce::quote::{
-    Address, DiscountKind, Entry, Message, Missing, Quote, Reason, Requirement, ShippingGroup, Stage, TaxedItem, What,
+    Address, DiscountKind, Entry, Message, Missing, Quote, Reason, Requirement, ShippingGroup, Stage,
+    TaxedItem, What,
 };
 use till_commerce::{Phase, SessionView};
 use till_model::money::{Currency, Money};
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 /// An exact decimal amount as a JSON number: `75.00`.
@@ -46,7 +47,8 @@ impl Amount {
 
 impl PartialSchema for Amount {
     fn schema() -> RefOr<Schema> {
-        let text = "Exact decimal in major units with the currency's digits; read it as a decimal, not as a float.";
+        let text =
+            "Exact decimal in major units with the currency's digits; read it as a decimal, not as a float.";
         ObjectBuilder::new().schema_type(Type::Number).description(Some(text)).into()
     }
 }
@@ -56,7 +58,8 @@ impl ToSchema for Amount {}
 /// Epoch microseconds as RFC 3339, to the millisecond.
 pub(crate) fn time(us: i64) -> String {
     let ms = us.div_euclid(1000);
-    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| "0000-01-01T00:00:00Z".to_owned(), |t| t.to_string())
+    jiff::Timestamp::from_millisecond(ms)
+        .map_or_else(|_| "0000-01-01T00:00:00Z".to_owned(), |t| t.to_string())
 }
 
 /// Epoch milliseconds as RFC 3339.
@@ -84,7 +87,8 @@ impl ProductsOut {
     pub(crate) fn new(products: &[(Product, Vec<Availability>)], limit: i64) -> ProductsOut {
         let full = i64::try_from(products.len()).is_ok_and(|n| n >= limit);
         let next_cursor = products.last().filter(|_| full).map(|(product, _)| product.id.clone());
-        let products = products.iter().filter(|(p, _)| p.active).map(|(p, s)| ProductOut::new(p, s)).collect();
+        let products =
+            products.iter().filter(|(p, _)| p.active).map(|(p, s)| ProductOut::new(p, s)).collect();
         ProductsOut { products, next_cursor }
     }
 }
@@ -194,7 +198,8 @@ struct CartTotalsOut {
 impl CartAnswer {
     pub(crate) fn new(cart: &Cart) -> CartAnswer {
         let line_total = |units: u32, price: i64| price.saturating_mul(i64::from(units));
-        let subtotal = cart.items.iter().map(|i| line_total(i.quantity, i.unit_price)).fold(0, i64::saturating_add);
+        let subtotal =
+            cart.items.iter().map(|i| line_total(i.quantity, i.unit_price)).fold(0, i64::saturating_add);
         let items = cart.items.iter().map(|item| CartItemOut {
             id: item.id.clone(),
             product_id: item.product.clone(),
@@ -428,7 +433,11 @@ struct RequirementOut {
 
 impl RequirementOut {
     fn new(requirement: &Requirement) -> RequirementOut {
-        RequirementOut { code: requirement.code.clone(), path: requirement.path.clone(), who: requirement.who }
+        RequirementOut {
+            code: requirement.code.clone(),
+            path: requirement.path.clone(),
+            who: requirement.who,
+        }
     }
 }
 
@@ -463,7 +472,10 @@ impl SessionOut {
             status: status(view.phase),
             cart: SessionCartOut {
                 items: session_items(view),
-                totals: SubtotalOut { subtotal: Amount::of(subtotal, currency), currency: currency.code().to_owned() },
+                totals: SubtotalOut {
+                    subtotal: Amount::of(subtotal, currency),
+                    currency: currency.code().to_owned(),
+                },
             },
             customer: CustomerOut::new(&view.customer),
             promotions: view.quote.as_ref().map(|quote| promotions(view, quote)).unwrap_or_default(),
@@ -529,7 +541,10 @@ fn session_items(view: &SessionView) -> Vec<SessionItemOut> {
             quantity: line.quantity,
             unit_price: Amount::of(made.map_or(line.catalog_price, |made| made.unit_price), currency),
             total_price: Amount::of(
-                made.map_or_else(|| line.catalog_price.saturating_mul(i64::from(line.quantity)), |made| made.total),
+                made.map_or_else(
+                    || line.catalog_price.saturating_mul(i64::from(line.quantity)),
+                    |made| made.total,
+                ),
                 currency,
             ),
             stock_status,
@@ -811,7 +826,16 @@ impl QuoteOut {
                 points_used: totals.points_used,
                 points_earned: totals.points_earned,
             }),
-            entries: quote.entries().into_iter().map(|Entry { kind, source, title, amount }| EntryOut { kind, source, title, amount: money(amount) }).collect(),
+            entries: quote
+                .entries()
+                .into_iter()
+                .map(|Entry { kind, source, title, amount }| EntryOut {
+                    kind,
+                    source,
+                    title,
+                    amount: money(amount),
+                })
+                .collect(),
             lines: quote
                 .lines
                 .iter()
@@ -846,7 +870,11 @@ impl QuoteOut {
                         .collect(),
                 })
                 .collect(),
-            shipping_options: quote.shipping.iter().flat_map(|group| options(group, quote.currency)).collect(),
+            shipping_options: quote
+                .shipping
+                .iter()
+                .flat_map(|group| options(group, quote.currency))
+                .collect(),
             taxes: quote
                 .taxes
                 .iter()
@@ -863,22 +891,23 @@ impl QuoteOut {
                 })
                 .collect(),
             messages: quote.messages.iter().map(message).collect(),
-            trace: quote
-                .trace
-                .iter()
-                .map(|entry| TraceOut {
-                    stage: entry.stage,
-                    by: entry.by.clone(),
-                    what: entry.what,
-                    subject: entry.subject.clone(),
-                    amount: entry.amount.map(money),
-                    reasons: entry.reasons.iter().map(reason).collect(),
-                    missing: entry.missing.iter().map(missing).collect(),
-                })
-                .collect(),
+            trace: trace(&quote.trace, quote.currency),
             requirements: view.requirements.iter().map(RequirementOut::new).collect(),
         })
     }
+}
+
+fn trace(entries: &[till_commerce::quote::TraceEntry], currency: Currency) -> Vec<TraceOut> {
+    let one = |entry: &till_commerce::quote::TraceEntry| TraceOut {
+        stage: entry.stage,
+        by: entry.by.clone(),
+        what: entry.what,
+        subject: entry.subject.clone(),
+        amount: entry.amount.map(|minor| Amount::of(minor, currency)),
+        reasons: entry.reasons.iter().map(reason).collect(),
+        missing: entry.missing.iter().map(missing).collect(),
+    };
+    entries.iter().map(one).collect()
 }
 
 fn reason(reason: &Reason) -> ReasonOut {
@@ -949,6 +978,9 @@ pub(crate) struct OrderOut {
     /// What became of it. Not in the answer to a submit.
     #[serde(skip_serializing_if = "Option::is_none")]
     timeline: Option<Vec<TimelineOut>>,
+    /// Why each amount is what it is. Not in the answer to a submit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<Vec<TraceOut>>,
 }
 
 /// A line of an order.
@@ -1114,10 +1146,11 @@ impl OrderOut {
             },
             shipping_address: None,
             timeline: None,
+            trace: None,
         }
     }
 
-    /// With address and timeline.
+    /// With address, timeline and trace.
     pub(crate) fn with_timeline(order: &Order) -> OrderOut {
         let timeline = order.timeline.iter().map(|TimelineEntry { status, at_us, note }| TimelineOut {
             status: status.clone(),
@@ -1127,6 +1160,7 @@ impl OrderOut {
         OrderOut {
             shipping_address: order.receipt.shipping_address.as_ref().map(AddressOut::new),
             timeline: Some(timeline.collect()),
+            trace: Some(trace(&order.receipt.trace, order.currency)),
             ..OrderOut::new(order)
         }
     }

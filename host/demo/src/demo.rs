@@ -45,7 +45,8 @@ impl Demo {
 
         step("A shopper buys two headphones with SUMMER2024 and 500 points");
         let order = self.worked_example(&host.url, &shopper)?;
-        receipt(&order);
+        let path = format!("/api/v1/orders/{}", order["orderId"].as_str().context("an order id")?);
+        receipt(&self.call("GET", &host.url, &path, &shopper, None)?.1);
         let total = order["pricing"]["total"].as_number().map(ToString::to_string);
         ensure!(total.as_deref() == Some("471.17"), "the total is {total:?}, not 471.17");
 
@@ -59,14 +60,14 @@ impl Demo {
         let path = format!("/api/v1/checkout/{id}");
         let kept = self.call("PUT", &host.url, &path, &shopper, Some(&json!({ "promotionCodes": [] })))?.1;
         let next = self.call("POST", &host.url, "/api/v1/checkout/initiate", &shopper, None)?.1;
-        let discounts = |session: &Value| session["quote"]["totals"]["discounts"].to_string();
+        let discounts = |session: &Value| amount(&session["quote"]["totals"]["discounts"]);
         println!("   the open session keeps what it started with: discounts {}", discounts(&kept));
         println!("   the next session has the new promotion:      discounts {}", discounts(&next));
         ensure!(discounts(&kept) != discounts(&next), "the swap is not seen");
 
         step("The host is killed (SIGKILL) after the gateway has charged, before the outcome is recorded");
         let charges = self.charges(&simulator)?;
-        self.simulate(&simulator, "capture", "slow")?;
+        self.simulate(&simulator, "capture", "timeout_after")?;
         let id = next["checkoutSessionId"].as_str().context("a session")?.to_owned();
         let body = json!({
             "checkoutSessionId": id,
@@ -205,34 +206,43 @@ fn receipt(order: &Value) {
     let pricing = &order["pricing"];
     println!("   order {}   {}", text(&order["orderNumber"]), text(&order["status"]));
     for item in order["items"].as_array().into_iter().flatten() {
-        line(
-            &format!("{} x {} at {}", item["quantity"], text(&item["name"]), item["unitPrice"]),
-            &item["totalPrice"].to_string(),
-        );
+        let what = format!("{} x {} at {}", item["quantity"], text(&item["name"]), amount(&item["unitPrice"]));
+        line(&what, &amount(&item["totalPrice"]));
     }
     for discount in pricing["discounts"].as_array().into_iter().flatten() {
         let what = discount["code"]
             .as_str()
             .map_or_else(|| format!("{} points", discount["pointsUsed"]), str::to_owned);
-        line(&format!("{} ({what})", text(&discount["type"])), &format!("-{}", discount["amount"]));
+        line(&format!("{} ({what})", text(&discount["type"])), &format!("-{}", amount(&discount["amount"])));
     }
-    line(&format!("shipping, {}", text(&order["shipping"]["method"])), &pricing["shipping"].to_string());
-    line("tax", &pricing["tax"].to_string());
-    line(&format!("total {}", text(&pricing["currency"])), &pricing["total"].to_string());
+    line(&format!("shipping, {}", text(&order["shipping"]["method"])), &amount(&pricing["shipping"]));
+    line("tax", &amount(&pricing["tax"]));
+    line(&format!("total {}", text(&pricing["currency"])), &amount(&pricing["total"]));
+    let points = &order["loyalty"];
     println!(
         "   points: earned {}, used {}, balance {}",
-        order["loyalty"]["pointsEarned"], order["loyalty"]["pointsUsed"], order["loyalty"]["newBalance"]
+        points["pointsEarned"], points["pointsUsed"], points["newBalance"]
     );
     println!("   why:");
     for entry in order["trace"].as_array().into_iter().flatten() {
         let reasons: Vec<String> =
             entry["reasons"].as_array().into_iter().flatten().map(|r| text(&r["text"])).collect();
+        let what = format!("{} {}", text(&entry["what"]), entry["subject"].as_str().unwrap_or_default());
+        let sum = entry.get("amount").map(amount).unwrap_or_default();
         println!(
-            "     {:<11}{:<22}{:<34}{}",
+            "     {:<11}{:<15}{what:<34}{sum:>9}  {}",
             text(&entry["stage"]),
             text(&entry["by"]),
-            text(&entry["what"]),
             reasons.join("; ")
         );
+    }
+}
+
+/// An amount of US dollars with both its cents; on its way through JSON a last zero may have gone.
+fn amount(value: &Value) -> String {
+    let text = value.to_string();
+    match text.split_once('.') {
+        Some((whole, cents)) => format!("{whole}.{cents:0<2}"),
+        None => format!("{text}.00"),
     }
 }

@@ -233,8 +233,22 @@ impl Shop {
     pub fn customer(&self, url: &str, admin: &str, id: &str) -> Result<()> {
         let seed: Value =
             serde_json::from_str(&std::fs::read_to_string(self.root.join("host/demo/seed.json"))?)?;
-        let mut customer = seed["customers"][0].clone();
-        customer["id"] = json!(id);
+        let of = |row: &Value| json!({
+            "id": row["id"], "type": row["kind"], "token": row["token"], "last4": row["last4"],
+            "brand": row["brand"], "isDefault": row["default"].as_bool().unwrap_or(false),
+        });
+        let known = &seed["customers"][0]["customer"];
+        let methods: Vec<Value> = known["payment_methods"].as_array().into_iter().flatten().map(of).collect();
+        let home = &known["addresses"][0]["address"];
+        let address = json!({
+            "street": home["street"][0], "city": home["city"], "state": home["region"],
+            "zipCode": home["postal_code"], "country": home["country"],
+        });
+        let customer = json!({
+            "email": known["email"],
+            "paymentMethods": methods,
+            "addresses": [{ "id": "ADDR-001", "type": "shipping", "isDefault": true, "address": address }],
+        });
         let (status, body) =
             self.call("PUT", url, &format!("/api/v1/admin/customers/{id}"), admin, Some(&customer))?;
         ensure!(status < 300, "customer: {status}: {body}");

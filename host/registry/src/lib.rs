@@ -21,6 +21,9 @@ use till_store::tables::component::{BindingRow, ComponentRow};
 
 /// Largest configuration of a binding. Larger data belongs into a table.
 pub const CONFIG_BYTES_MAX: usize = 256 * 1024;
+/// Network time that a binding may ask for: shorter than 100 ms no provider answers, and after 30 s the
+/// shopper is gone.
+const NETWORK_MS: std::ops::RangeInclusive<u64> = 100..=30_000;
 /// Revisions written at the same time for one binding before the caller is told.
 const RACES_MAX: u32 = 8;
 
@@ -82,6 +85,9 @@ pub struct BindingBody {
     /// What happens when it cannot answer.
     #[serde(default)]
     pub policy: FailurePolicy,
+    /// Wall time of the network in one call, milliseconds. None: 10 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_ms: Option<u64>,
     /// Uploaded tables by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tables: BTreeMap<String, BTreeMap<String, String>>,
@@ -103,6 +109,8 @@ pub struct Push {
     pub allow_private_addresses: bool,
     /// What happens when it cannot answer.
     pub policy: FailurePolicy,
+    /// Wall time of the network in one call, milliseconds: 100 to 30,000. None: 10 s.
+    pub network_ms: Option<u64>,
     /// Tables.
     pub tables: BTreeMap<String, BTreeMap<String, String>>,
     /// Who pushes.
@@ -145,6 +153,8 @@ pub struct Bound {
     pub config: String,
     /// What happens when it cannot answer.
     pub policy: FailurePolicy,
+    /// Wall time of the network in one call, milliseconds.
+    pub network_ms: u64,
 }
 
 type Active = BTreeMap<(String, String), String>;
@@ -174,6 +184,10 @@ impl Registry {
     /// under way keep what they have pinned.
     pub async fn push(&self, merchant: &str, push: Push, now_us: i64) -> Result<Activation, Error> {
         check_name(&push.name)?;
+        if let Some(ms) = push.network_ms.filter(|ms| !NETWORK_MS.contains(ms)) {
+            let why = format!("{ms} ms is not between {} and {}", NETWORK_MS.start(), NETWORK_MS.end());
+            return Err(Error::Field { field: "networkMs", why });
+        }
         let origins = push
             .origins
             .iter()
@@ -195,6 +209,7 @@ impl Registry {
             origins,
             allow_private_addresses: push.allow_private_addresses,
             policy: push.policy,
+            network_ms: push.network_ms,
             tables: push.tables,
         };
         let text = serde_json::to_string(&body).map_err(|e| till_store::Error::Corrupt(e.to_string()))?;
@@ -345,6 +360,7 @@ impl Registry {
             }),
             config: body.config.to_string(),
             policy: body.policy,
+            network_ms: body.network_ms.unwrap_or_else(|| till_sandbox::Limits::default().network_ms),
         });
         self.bound.lock().expect("no holder panics").insert(key, bound.clone());
         Ok(bound)

@@ -32,8 +32,7 @@ struct Stock {
 #[serde(deny_unknown_fields)]
 struct SeedCustomer {
     points: i64,
-    #[serde(flatten)]
-    customer: serde_json::Value,
+    customer: Customer,
 }
 
 /// Writes the file's merchant unless it is there already.
@@ -51,9 +50,7 @@ pub async fn plant(house: &House, path: &Path) -> anyhow::Result<()> {
         house.shop.put_stock(merchant, &row.sku, &row.warehouse, row.on_hand).await?;
     }
     for row in seed.customers {
-        let customer: Customer =
-            serde_json::from_value(row.customer).context("read a customer of the seed")?;
-        house.shop.put_customer(merchant, &customer, row.points).await?;
+        house.shop.put_customer(merchant, &row.customer, row.points).await?;
     }
     // Last: a seed that was cut off is planted again.
     house.shop.put_settings(merchant, &seed.settings).await?;

@@ -52,6 +52,8 @@ pub(crate) struct PushIn {
     allow_private_addresses: Option<bool>,
     /// What happens when it cannot answer: `refuse` (default) or `omit`.
     policy: Option<String>,
+    /// Wall time of the network in one call, milliseconds: 100 to 30,000.
+    network_ms: Option<u64>,
     /// Tables by name, each text to text.
     #[schema(value_type = Option<Object>)]
     tables: Option<BTreeMap<String, BTreeMap<String, String>>>,
@@ -84,6 +86,7 @@ pub(crate) fn push_in(fields: &mut Fields<'_>, who: &str) -> Push {
         origins: fields.texts("origins").value().unwrap_or_default(),
         allow_private_addresses: fields.flag("allowPrivateAddresses").unwrap_or(false),
         policy: fields.typed::<FailurePolicy>("policy").unwrap_or_default(),
+        network_ms: fields.typed("networkMs"),
         tables: fields.typed("tables").unwrap_or_default(),
         who: who.to_owned(),
     }
@@ -131,7 +134,11 @@ pub(crate) struct ActivationsOut {
 /// Checks a component with its configuration and uses it from the next checkout on.
 #[utoipa::path(post, path = "/api/v1/admin/components", tag = "admin", security(("bearer" = [])),
     request_body = PushIn, responses((status = 201, body = ActivationOut)))]
-pub(crate) async fn push(State(app): State<App>, caller: Caller, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn push(
+    State(app): State<App>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, Problem> {
     caller.needs(ADMIN)?;
     let _place = PUSHES.acquire().await.map_err(Problem::internal)?;
     let body = Json::<PUSH_BYTES_MAX>::from_request(request, &app).await?;
@@ -152,6 +159,27 @@ pub(crate) async fn components(State(app): State<App>, caller: Caller) -> Result
     json(StatusCode::OK, &ActivationsOut { components: all.into_iter().map(ActivationOut::from).collect() })
 }
 
+/// What the host has done since it started.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CountersOut {
+    /// Durable commits; on SQLite each may carry many transactions.
+    commits: u64,
+    /// Transactions committed.
+    transactions: u64,
+    /// Workflow instances the merchant has.
+    instances: i64,
+}
+
+/// Counts commits, transactions and instances.
+#[utoipa::path(get, path = "/api/v1/admin/counters", tag = "admin", security(("bearer" = [])),
+    responses((status = 200, body = CountersOut)))]
+pub(crate) async fn counters(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
+    caller.needs(ADMIN)?;
+    let (commits, transactions) = app.runner.store().counts();
+    let instances = app.runner.store().instance_count(&caller.merchant).await.map_err(Problem::internal)?;
+    json(StatusCode::OK, &CountersOut { commits, transactions, instances })
+}
+
 /// Reads the merchant's settings.
 #[utoipa::path(get, path = "/api/v1/admin/settings", tag = "admin", security(("bearer" = [])),
     responses((status = 200, body = Object)))]
@@ -163,7 +191,11 @@ pub(crate) async fn settings(State(app): State<App>, caller: Caller) -> Result<R
 /// Replaces the merchant's settings; what is left out has its default. Checkouts under way keep theirs.
 #[utoipa::path(put, path = "/api/v1/admin/settings", tag = "admin", security(("bearer" = [])),
     request_body = Object, responses((status = 200, body = Object)))]
-pub(crate) async fn put_settings(State(app): State<App>, caller: Caller, body: Json) -> Result<Response, Problem> {
+pub(crate) async fn put_settings(
+    State(app): State<App>,
+    caller: Caller,
+    body: Json,
+) -> Result<Response, Problem> {
     caller.needs(ADMIN)?;
     let settings: Settings = body.document()?;
     app.shop.put_settings(&caller.merchant, &settings).await?;

@@ -122,7 +122,10 @@ pub(crate) fn address(fields: &mut Fields<'_>) -> Address {
     };
     let street: Vec<String> = match fields.raw("street") {
         Given::Value(raw) => serde_json::from_str::<Vec<String>>(raw.get())
-            .or_else(|_| serde_json::from_str::<String>(raw.get()).map(|text| text.lines().map(str::to_owned).collect()))
+            .or_else(|_| {
+                serde_json::from_str::<String>(raw.get())
+                    .map(|text| text.lines().map(str::to_owned).collect())
+            })
             .unwrap_or_else(|_| {
                 fields.wrong("street", "a text or a list of texts is needed");
                 vec![]
@@ -156,7 +159,8 @@ pub(crate) fn choices(fields: &mut Fields<'_>) -> Map<String, Value> {
         Given::Null => drop(inputs.insert(name.to_owned(), none)),
         Given::Value(value) => drop(inputs.insert(name.to_owned(), value)),
     };
-    let place = |given: Given<Address>| given.map(|address| serde_json::to_value(address).unwrap_or_default());
+    let place =
+        |given: Given<Address>| given.map(|address| serde_json::to_value(address).unwrap_or_default());
     put("shipping_address", place(fields.object("shippingAddress", address)), Value::Null);
     put("billing_address", place(fields.object("billingAddress", address)), Value::Null);
     let method = fields.object("paymentMethod", |method| {
@@ -240,7 +244,11 @@ pub(crate) async fn initiate(
 #[utoipa::path(get, path = "/api/v1/checkout/{sessionId}", tag = "checkout", security(("bearer" = [])),
     params(("sessionId" = String, Path)),
     responses((status = 200, body = SessionOut, headers(("ETag" = String)))))]
-pub(crate) async fn read(State(app): State<App>, caller: Caller, At(id): At<String>) -> Result<Response, Problem> {
+pub(crate) async fn read(
+    State(app): State<App>,
+    caller: Caller,
+    At(id): At<String>,
+) -> Result<Response, Problem> {
     session(StatusCode::OK, &app.shop.session(&caller.merchant, &caller.sub, &id).await?)
 }
 
@@ -261,7 +269,9 @@ pub(crate) async fn edit(
     fields.finish()?;
     let view = app.shop.edit(&caller.merchant, &caller.sub, &id, inputs, if_match(&headers)?).await?;
     match &view.problem {
-        Some(problem) if problem.get("code").and_then(Value::as_str) == Some("invalid-inputs") => Err(refusal(&view, problem)),
+        Some(problem) if problem.get("code").and_then(Value::as_str) == Some("invalid-inputs") => {
+            Err(refusal(&view, problem))
+        }
         _ => session(StatusCode::OK, &view),
     }
 }
@@ -360,7 +370,9 @@ fn outcome(view: &SessionView) -> Result<Response, Problem> {
         }
         Phase::Busy => pending(view, "the checkout goes on; read it again"),
         Phase::ActionRequired => pending(view, "the buyer has to do something at the payment provider"),
-        Phase::PaymentUnknown => pending(view, "it is being found out what became of the payment; do not pay again"),
+        Phase::PaymentUnknown => {
+            pending(view, "it is being found out what became of the payment; do not pay again")
+        }
         Phase::Parked => pending(view, "a person of the shop looks at it; do not pay again"),
         Phase::Cancelled => Err(ended(view, &format!("the session was cancelled; {restart}"))),
         Phase::Expired => Err(ended(view, &format!("the session has expired; {restart}"))),
@@ -393,7 +405,8 @@ fn ended(view: &SessionView, why: &str) -> Problem {
 }
 
 fn component(view: &SessionView, fault: &Value) -> Problem {
-    let text = fault.get("text").and_then(Value::as_str).unwrap_or("a component of the shop could not answer");
+    let text =
+        fault.get("text").and_then(Value::as_str).unwrap_or("a component of the shop could not answer");
     let code = fault.get("code").and_then(Value::as_str).unwrap_or_default();
     Problem {
         cause: Some(fault.to_string()),
@@ -438,8 +451,12 @@ fn refusal(view: &SessionView, problem: &Value) -> Problem {
             let told = Problem::new(Code::Incomplete, format!("still missing: {}", codes.join(", ")));
             Problem { errors: errors.collect(), ..told }.with("missing", &missing)
         }
-        "code-used-up" => Problem::new(Code::CodeUsedUp, text("text").unwrap_or("a promotion code is used up")),
-        "points-short" => Problem::new(Code::PointsShort, text("text").unwrap_or("there are not enough points")),
+        "code-used-up" => {
+            Problem::new(Code::CodeUsedUp, text("text").unwrap_or("a promotion code is used up"))
+        }
+        "points-short" => {
+            Problem::new(Code::PointsShort, text("text").unwrap_or("there are not enough points"))
+        }
         "invalid-inputs" => Problem::field("$", text("text").unwrap_or("the choices cannot be priced")),
         _ => Problem::new(Code::NotExpected, text("text").unwrap_or("the checkout cannot go on")),
     };
@@ -502,16 +519,19 @@ mod tests {
 
     #[test]
     fn the_hash_names_the_content_and_not_its_form() {
-        let one = submit(r#"{"checkoutSessionId": "a", "notes": "x", "expectedTotal": 471.17}"#).unwrap().hash();
+        let one =
+            submit(r#"{"checkoutSessionId": "a", "notes": "x", "expectedTotal": 471.17}"#).unwrap().hash();
         let two = submit(r#"{"expectedTotal":471.17,"notes":"x","checkoutSessionId":"a"}"#).unwrap().hash();
         assert_eq!(one, two);
-        let other = submit(r#"{"checkoutSessionId": "a", "notes": "x", "expectedTotal": 471.18}"#).unwrap().hash();
+        let other =
+            submit(r#"{"checkoutSessionId": "a", "notes": "x", "expectedTotal": 471.18}"#).unwrap().hash();
         assert_ne!(one, other);
     }
 
     #[test]
     fn what_is_left_out_stays_and_null_takes_back() {
-        let mut fields = Fields::of(br#"{"promotionCodes": null, "shippingAddress": null}"#).unwrap_or_else(|_| panic!());
+        let mut fields =
+            Fields::of(br#"{"promotionCodes": null, "shippingAddress": null}"#).unwrap_or_else(|_| panic!());
         assert_eq!(Value::Object(choices(&mut fields)), value!({"codes": [], "shipping_address": null}));
         assert!(fields.finish().is_ok());
     }
@@ -523,8 +543,15 @@ mod tests {
         let errors = submit(body).err().unwrap().errors;
         let fields: Vec<&str> = errors.iter().map(|e| e.field.as_str()).collect();
         for field in [
-            "checkoutSessionId", "shippingAddress.street", "shippingAddress.country", "shippingAddress.zip",
-            "loyaltyPointsToUse", "promotionCodes", "paymentMethod.id", "expectedTotal", "colour",
+            "checkoutSessionId",
+            "shippingAddress.street",
+            "shippingAddress.country",
+            "shippingAddress.zip",
+            "loyaltyPointsToUse",
+            "promotionCodes",
+            "paymentMethod.id",
+            "expectedTotal",
+            "colour",
         ] {
             assert!(fields.contains(&field), "{field} is not among {fields:?}");
         }

@@ -41,6 +41,7 @@ pub(crate) fn all() -> Router<App> {
         .route("/api/v1/workflows/{name}/instances/{id}/cancel", post(workflows::cancel))
         .route("/api/v1/workflows/{name}/instances/{id}/operate", post(workflows::operate))
         .route("/api/v1/admin/components", post(admin::push).get(admin::components))
+        .route("/api/v1/admin/counters", get(admin::counters))
         .route("/api/v1/admin/settings", put(admin::put_settings).get(admin::settings))
         .route("/api/v1/admin/products/{id}", put(admin::put_product))
         .route("/api/v1/admin/customers/{id}", put(admin::put_customer))

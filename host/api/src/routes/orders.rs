@@ -15,7 +15,11 @@ use crate::wire::{OrderOut, OrdersOut};
 #[utoipa::path(get, path = "/api/v1/orders", tag = "orders", security(("bearer" = [])),
     params(("limit" = Option<i64>, Query, description = "1 to 100; 20 by default")),
     responses((status = 200, body = OrdersOut)))]
-pub(crate) async fn list(State(app): State<App>, caller: Caller, mut query: Query) -> Result<Response, Problem> {
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    mut query: Query,
+) -> Result<Response, Problem> {
     let limit = query.limit(20, 100)?;
     query.finish()?;
     let orders = app.shop.orders(&caller.merchant, &caller.sub, limit).await?;
@@ -26,7 +30,11 @@ pub(crate) async fn list(State(app): State<App>, caller: Caller, mut query: Quer
 #[utoipa::path(get, path = "/api/v1/orders/{id}", tag = "orders", security(("bearer" = [])),
     params(("id" = String, Path, description = "id or number")),
     responses((status = 200, body = OrderOut)))]
-pub(crate) async fn read(State(app): State<App>, caller: Caller, At(id): At<String>) -> Result<Response, Problem> {
+pub(crate) async fn read(
+    State(app): State<App>,
+    caller: Caller,
+    At(id): At<String>,
+) -> Result<Response, Problem> {
     let order = app.shop.order(&caller.merchant, &caller.sub, &id).await?;
     json(StatusCode::OK, &OrderOut::with_timeline(&order))
 }

@@ -16,7 +16,11 @@ use crate::wire::{ProductOut, ProductsOut};
     params(("limit" = Option<i64>, Query, description = "1 to 200; 50 by default"),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before")),
     responses((status = 200, body = ProductsOut)))]
-pub(crate) async fn list(State(app): State<App>, caller: Caller, mut query: Query) -> Result<Response, Problem> {
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    mut query: Query,
+) -> Result<Response, Problem> {
     let limit = query.limit(50, 200)?;
     let after = query.text("cursor").unwrap_or_default().to_owned();
     query.finish()?;
@@ -27,7 +31,11 @@ pub(crate) async fn list(State(app): State<App>, caller: Caller, mut query: Quer
 /// Reads a product with its price and stock.
 #[utoipa::path(get, path = "/api/v1/products/{id}", tag = "catalog", security(("bearer" = [])),
     params(("id" = String, Path)), responses((status = 200, body = ProductOut)))]
-pub(crate) async fn read(State(app): State<App>, caller: Caller, At(id): At<String>) -> Result<Response, Problem> {
+pub(crate) async fn read(
+    State(app): State<App>,
+    caller: Caller,
+    At(id): At<String>,
+) -> Result<Response, Problem> {
     let (product, stock) = app.shop.product(&caller.merchant, &id).await?;
     json(StatusCode::OK, &ProductOut::new(&product, &stock))
 }

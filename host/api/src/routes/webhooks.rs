@@ -29,7 +29,8 @@ pub(crate) async fn take(
     headers: HeaderMap,
     Raw(body): Raw<BODY_BYTES_MAX>,
 ) -> Result<Response, Problem> {
-    let headers = headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
+    let headers =
+        headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
     let received = app.shop.webhook(&merchant, &gateway, headers, body.to_vec()).await?;
     json(StatusCode::OK, &TakenOut { received })
 }

@@ -284,15 +284,8 @@ pub(crate) async fn journal(
     let entries = app.runner.store().journal(&caller.merchant, instance.uid, after, limit).await?;
     let full = i64::try_from(entries.len()).is_ok_and(|n| n >= limit);
     let next_after = entries.last().filter(|_| full).map(|entry| entry.seq);
-    let entries = entries.into_iter().map(|Entry { seq, kind, state, step, attempt, key, body, at_us }| EntryOut {
-        seq,
-        kind,
-        state,
-        step,
-        attempt,
-        key,
-        body,
-        at: time(at_us),
+    let entries = entries.into_iter().map(|Entry { seq, kind, state, step, attempt, key, body, at_us }| {
+        EntryOut { seq, kind, state, step, attempt, key, body, at: time(at_us) }
     });
     json(StatusCode::OK, &JournalOut { entries: entries.collect(), next_after })
 }
@@ -303,23 +296,33 @@ pub(crate) async fn journal(
         ("limit" = Option<i64>, Query, description = "1 to 200; 50 by default"),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before")),
     responses((status = 200, body = InstancesOut)))]
-pub(crate) async fn list(State(app): State<App>, caller: Caller, mut query: Query) -> Result<Response, Problem> {
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    mut query: Query,
+) -> Result<Response, Problem> {
     let limit = query.limit(50, 200)?;
     let workflow = query.text("workflow").unwrap_or_default().to_owned();
     let all = [Status::Running, Status::Waiting, Status::Compensating, Status::Parked, Status::Completed];
     let status = match query.text("status") {
         None => None,
         Some(text) => Some(all.into_iter().find(|s| s.as_str() == text).ok_or_else(|| {
-            Problem::field("status", "`running`, `waiting`, `compensating`, `parked` or `completed` is needed")
+            Problem::field(
+                "status",
+                "`running`, `waiting`, `compensating`, `parked` or `completed` is needed",
+            )
         })?),
     };
     let before = match query.text("cursor") {
         None => Uuid::max(),
-        Some(text) => text.parse().map_err(|_| Problem::field("cursor", "`nextCursor` of a page is needed"))?,
+        Some(text) => {
+            text.parse().map_err(|_| Problem::field("cursor", "`nextCursor` of a page is needed"))?
+        }
     };
     query.finish()?;
     let subject = if caller.has(OPERATOR) { "" } else { caller.sub.as_str() };
-    let found = app.runner.store().instances(&caller.merchant, &workflow, subject, status, before, limit).await?;
+    let found =
+        app.runner.store().instances(&caller.merchant, &workflow, subject, status, before, limit).await?;
     let full = i64::try_from(found.len()).is_ok_and(|n| n >= limit);
     let next_cursor = found.last().filter(|_| full).map(|instance| instance.uid.to_string());
     let instances = found.iter().map(InstanceOut::brief).collect();

@@ -271,7 +271,12 @@ impl CheckoutSteps {
             created_us: call.now_us,
             updated_us: call.now_us,
         };
-        tx.insert_order(&call.merchant, &row).await.map_err(database)?;
+        let mut number = number;
+        if !tx.insert_order(&call.merchant, &row).await.map_err(database)? {
+            // Run again: the order has its number.
+            let made = tx.order(&call.merchant, &id).await.map_err(database)?;
+            number = made.ok_or_else(|| StepFault::new("no-order", format!("order {id} is gone")))?.number;
+        }
         Ok(StepResult::outcome("placed")
             .effect(TookEffect::Yes)
             .patch(json!({ "order": { "id": id, "number": number } })))
@@ -298,9 +303,13 @@ impl CheckoutSteps {
         let payment: Payment = maybe(call, "payment")?.unwrap_or_default();
         let merchant = call.merchant.as_str();
         let totals = quote.totals.ok_or_else(|| StepFault::new("no-totals", "the quote has no totals"))?;
+        let order = order_id(call)?;
+        let made = tx.order(merchant, &order).await.map_err(database)?;
+        if made.is_some_and(|row| row.status == CONFIRMED) {
+            return Ok(StepResult::outcome("confirmed")); // Run again: everything is booked.
+        }
         tx.settle_holds(merchant, uid(call)?, "", true, call.now_us).await.map_err(database)?;
         let customer = inputs.customer.as_ref().map_or("", |c| c.id.as_str());
-        let order = order_id(call)?;
         let earned = i64::try_from(totals.points_earned).unwrap_or(i64::MAX);
         tx.earn_points(merchant, customer, &format!("{order}:earned"), earned, call.now_us)
             .await

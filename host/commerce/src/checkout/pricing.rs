@@ -129,9 +129,12 @@ impl CheckoutSteps {
         }
         let snapshot = to_json(&inputs)?;
         let before = call.context.get("snapshot").cloned().unwrap_or(Value::Null);
-        let mut patch =
-            json!({ "snapshot": if before.is_null() { snapshot } else { diff(&before, &snapshot) } });
-        patch["cart_version"] = json!(cart.version);
+        let mut patch = json!({ "cart_version": cart.version });
+        let change = if before.is_null() { snapshot } else { diff(&before, &snapshot) };
+        // Null would take the snapshot out.
+        if !change.is_null() {
+            patch["snapshot"] = change;
+        }
         patch["problem"] = Value::Null;
         patch["fault"] = Value::Null;
         Ok(StepResult::outcome("ok").patch(patch))
@@ -256,12 +259,14 @@ impl CheckoutSteps {
                 locale: settings.locale.clone(),
                 currency: settings.currency.code().to_owned(),
                 exponent: settings.currency.exponent(),
-                // The snapshot's time: a step that is run again after a crash asks the same question.
+                // Pure steps have the snapshot's time: run again after a crash they are asked the same question.
+                // A gateway needs the time of now: whether a request may still arrive depends on it.
                 now_ms: call
                     .context
                     .get("snapshot")
                     .and_then(|s| s.get("now_ms"))
                     .and_then(Value::as_u64)
+                    .filter(|_| bound.component.slot.is_pure())
                     .unwrap_or_else(|| u64::try_from(call.now_us / 1000).unwrap_or(0)),
                 instance: call.uid.clone(),
                 step: call.step.clone(),
@@ -272,7 +277,7 @@ impl CheckoutSteps {
                 attributes: vec![],
             },
             binding: bound.binding.clone(),
-            limits: Limits::default(),
+            limits: Limits { network_ms: bound.network_ms, ..Limits::default() },
         }
     }
 
@@ -299,17 +304,19 @@ pub(super) fn by(bound: &Bound) -> quote::Component {
     quote::Component { name: bound.component.info.name.clone(), digest: bound.digest.clone() }
 }
 
+/// The change of the quote; an empty object where there is none, because null would take it out.
 fn quote_patch(call: &StepCall, quote: &Quote) -> Result<Value, StepFault> {
     let new = to_json(quote)?;
-    Ok(match call.context.get("quote") {
-        None | Some(Value::Null) => json!({ "quote": new }),
-        Some(old) => json!({ "quote": diff(old, &new) }),
-    })
+    let change = match call.context.get("quote") {
+        None | Some(Value::Null) => new,
+        Some(old) => diff(old, &new),
+    };
+    Ok(if change.is_null() { json!({}) } else { json!({ "quote": change }) })
 }
 
 fn done(call: &StepCall, quote: Quote, notes: Vec<Value>) -> Result<StepResult, StepFault> {
     let mut patch = quote_patch(call, &quote)?;
-    if patch["quote"].is_null() {
+    if patch.get("quote").is_none() {
         patch = Value::Null;
     }
     let note = if notes.is_empty() { Value::Null } else { json!({ "calls": notes }) };

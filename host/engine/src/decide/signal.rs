@@ -116,12 +116,12 @@ pub fn operator(
         }
         _ => return Verdict::Refused(format!("`{act}` is not possible in state `{}`", instance.state)),
     }
-    log.push(instance, Kind::Operator, act, json!({ "who": who, "why": why }), now_us);
+    let cleared = json!({ "fault": null });
+    log.push(instance, Kind::Operator, act, json!({ "who": who, "why": why, "patch": cleared }), now_us);
     instance.status = if undoing { Status::Compensating } else { Status::Running };
     instance.control.tries = 0;
     instance.control.due_us = 0;
     instance.control.attention = None;
-    let cleared = json!({ "fault": null });
     merge(instance.context_mut(), &cleared);
     Verdict::Taken
 }

@@ -384,6 +384,8 @@ impl<S: Store> Turn<S> {
                 Ok(result) if !result.refused => {
                     if undoing {
                         decide::compensated(&self.definition, instance, &result, self.now_us, log);
+                        // Done for good: a later undo that fails must not bring this effect back.
+                        safe = None;
                     } else {
                         decide::step_done(
                             &self.definition,
@@ -429,7 +431,11 @@ impl<S: Store> Turn<S> {
                             log,
                         );
                     } else {
-                        state.clone_into(&mut instance.state);
+                        // Parked, it stays where the segment began: what went before in it is rolled
+                        // back too and must run again with it.
+                        if self.definition.state(&state).is_some_and(|s| s.fault.is_some()) {
+                            state.clone_into(&mut instance.state);
+                        }
                         decide::fault(&self.definition, instance, &step, &code, &text, self.now_us, log);
                     }
                 }

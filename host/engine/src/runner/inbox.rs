@@ -67,7 +67,13 @@ impl<S: Store> Runner<S> {
             return self.repeated(&request, &before).await;
         }
         for _ in 0..RACES_MAX {
-            let sitting = self.sit(request.uid);
+            let sitting = match self.sit(request.uid) {
+                Some(sitting) => Some(sitting),
+                None => {
+                    self.left(request.uid).await;
+                    self.sit(request.uid)
+                }
+            };
             let loaded = self.load(&request).await?;
             let now_us = self.clock.now_us();
             let elsewhere = !loaded.owner.is_empty() && loaded.owner != self.host && loaded.wake_us > now_us;

@@ -131,6 +131,28 @@ impl<S: Store> Runner<S> {
         }
     }
 
+    /// Waits until a drive that has come to rest has left its seat. Returns at once while it works.
+    ///
+    /// Its last commit is seen a moment before the seat is free; whoever acts on what they saw must not
+    /// be told that the instance is busy.
+    pub(super) async fn left(&self, uid: Uuid) {
+        let seen = self.seats.lock().expect("no holder panics").get(&uid).map(|seat| seat.seen.clone());
+        let Some(mut seen) = seen else { return };
+        let leaves = async {
+            loop {
+                let resting = match &*seen.borrow_and_update() {
+                    Seen::Committed(instance) => rests(instance),
+                    Seen::Failed(_) => true,
+                    Seen::Nothing => false,
+                };
+                if !resting || seen.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(LEAVE_MAX, leaves).await;
+    }
+
     pub(super) fn tell_followers(&self, uid: Uuid) {
         if let Some(notify) = self.followers.lock().expect("no holder panics").get(&uid) {
             notify.notify_waiters();
@@ -148,6 +170,9 @@ impl<S: Store> Runner<S> {
         Some(Sitting { runner: self.clone(), uid, tell })
     }
 }
+
+/// Longest wait for a drive that is at rest to leave its seat.
+const LEAVE_MAX: Duration = Duration::from_secs(1);
 
 /// How often a follower looks at the store: another host may drive the instance.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);

@@ -1,0 +1,133 @@
+//! The real binary as a process, over a database prepared beforehand.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// Signs the tests' tokens.
+const JWT_SECRET: &str = "till-test-secret-till-test-secret";
+
+/// A running `till serve`. Killed when dropped.
+pub struct Host {
+    process: Child,
+    /// Where it listens.
+    pub url: String,
+    client: reqwest::Client,
+    token: String,
+}
+
+/// The binary, beside this test's folder `deps`.
+fn binary() -> PathBuf {
+    let exe = std::env::current_exe().expect("a test knows where it is");
+    let path = exe.ancestors().nth(2).expect("tests are in target/<profile>/deps").join("till");
+    assert!(path.exists(), "no till at {}; run `cargo build -p till`", path.display());
+    path
+}
+
+impl Host {
+    /// Starts it on a free port over the database in `folder`; `crash_at` names the point where it aborts.
+    pub fn start(folder: &Path, crash_at: Option<&str>) -> Host {
+        let config = folder.join("till.toml");
+        let text = format!("jwt_secret = \"{JWT_SECRET}\"\n[secrets]\napi_key = \"sk_sim\"\nwebhook = \"whsec\"\n");
+        std::fs::write(&config, text).expect("write the configuration");
+        let mut command = Command::new(binary());
+        command.arg("--config").arg(&config).args(["serve", "--listen", "127.0.0.1:0", "--database"]);
+        command.arg(folder.join("till.db")).env("RUST_LOG", "error").stdout(Stdio::piped()).stderr(Stdio::null());
+        if let Some(point) = crash_at {
+            command.env("TILL_CRASH_AT", point);
+        }
+        let mut process = command.spawn().expect("the host starts");
+        let mut line = String::new();
+        let stdout = process.stdout.take().expect("its stdout is piped");
+        BufReader::new(stdout).read_line(&mut line).expect("its first line is its address");
+        let at = line.find("http://").unwrap_or_else(|| panic!("no address in {line:?}"));
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        Host { process, url: line[at..].trim().to_owned(), client, token: token("CUST-12345", "") }
+    }
+
+    /// One request of the shopper. None: the host went away.
+    pub async fn call(&self, method: &str, path: &str, key: &str, body: Option<&Value>) -> Option<(u16, Value)> {
+        self.call_as(&self.token, method, path, key, body).await
+    }
+
+    /// One request with another token.
+    pub async fn call_as(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        key: &str,
+        body: Option<&Value>,
+    ) -> Option<(u16, Value)> {
+        let method = method.parse().expect("a method");
+        let mut request = self.client.request(method, format!("{}{path}", self.url)).bearer_auth(token);
+        if !key.is_empty() {
+            request = request.header("idempotency-key", key);
+        }
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        let answer = request.send().await.ok()?;
+        let status = answer.status().as_u16();
+        let text = answer.text().await.ok()?;
+        Some((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+    }
+
+    /// Whether it is gone, waiting a moment for an abort under way.
+    pub fn is_gone(&mut self) -> bool {
+        let until = Instant::now() + Duration::from_millis(300);
+        loop {
+            if self.process.try_wait().expect("its state").is_some() {
+                return true;
+            }
+            if Instant::now() > until {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// SIGKILL, from outside.
+    pub fn kill(mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Mints a token for an hour.
+pub fn token(customer: &str, scope: &str) -> String {
+    token_for("demo", customer, scope, 3_600)
+}
+
+/// Mints a token of any merchant and lifetime; below zero it has expired.
+pub fn token_for(merchant: &str, customer: &str, scope: &str, ttl_s: i64) -> String {
+    let output = Command::new(binary())
+        .args(["token", "--jwt-secret", JWT_SECRET, "--merchant", merchant, "--customer", customer])
+        .arg(format!("--scope={scope}"))
+        .arg(format!("--ttl-s={ttl_s}"))
+        .output()
+        .expect("till token");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text").trim().to_owned()
+}
+
+/// The body of the tests' submit.
+pub fn submit_body(session: &str, method: &str) -> Value {
+    json!({
+        "checkoutSessionId": session,
+        "shippingMethod": "standard",
+        "promotionCodes": ["SUMMER2024"],
+        "paymentMethod": { "id": method, "type": "credit_card" },
+    })
+}

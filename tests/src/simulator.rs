@@ -1,0 +1,108 @@
+//! The payment provider as a process of its own.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::target;
+
+/// A running provider. Ended when dropped.
+pub struct Simulator {
+    process: Child,
+    /// Its origin.
+    pub url: String,
+    client: reqwest::Client,
+    _memory: tempfile::TempDir,
+}
+
+impl Simulator {
+    /// Starts one on a free port.
+    pub fn start() -> Simulator {
+        // Its binary lies beside this test's folder `deps`.
+        let exe = std::env::current_exe().expect("a test knows where it is");
+        let binary =
+            exe.ancestors().nth(2).expect("tests are in target/<profile>/deps").join("till-simulator");
+        assert!(
+            binary.exists(),
+            "no simulator at {}; run `cargo build -p till-simulator` (build folder {})",
+            binary.display(),
+            target().display()
+        );
+        let memory = tempfile::tempdir().expect("a temporary folder");
+        let mut process = Command::new(binary)
+            .arg("--database")
+            .arg(memory.path().join("simulator.db"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the simulator starts");
+        let mut url = String::new();
+        let stdout = process.stdout.take().expect("its stdout is piped");
+        BufReader::new(stdout).read_line(&mut url).expect("its first line is its address");
+        // Err: the sandbox of another test was first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        Simulator { process, url: url.trim().to_owned(), client, _memory: memory }
+    }
+
+    async fn movements(&self) -> Vec<Value> {
+        let response = self
+            .client
+            .get(format!("{}/admin/charges", self.url))
+            .send()
+            .await
+            .expect("the provider answers");
+        let text = response.text().await.expect("a whole answer");
+        let body: Value = serde_json::from_str(&text).expect("JSON");
+        body["charges"].as_array().expect("a list").clone()
+    }
+
+    /// Movements of money, as `operation amount`.
+    pub async fn charges(&self) -> Vec<String> {
+        let all = self.movements().await;
+        all.iter()
+            .map(|c| format!("{} {}", c["operation"].as_str().unwrap_or_default(), c["amount"]))
+            .collect()
+    }
+
+    /// Movements of one kind.
+    pub async fn count(&self, operation: &str) -> usize {
+        self.movements().await.iter().filter(|c| c["operation"] == operation).count()
+    }
+
+    /// Money taken and not given back.
+    pub async fn taken(&self) -> i64 {
+        self.sum("capture").await - self.sum("refund").await
+    }
+
+    /// Money reserved and neither taken nor dropped.
+    pub async fn reserved(&self) -> i64 {
+        self.sum("authorize").await - self.sum("void").await - self.sum("capture").await
+    }
+
+    async fn sum(&self, operation: &str) -> i64 {
+        let all = self.movements().await;
+        all.iter().filter(|c| c["operation"] == operation).filter_map(|c| c["amount"].as_i64()).sum()
+    }
+
+    /// How the next request of an operation goes.
+    pub async fn behave(&self, operation: &str, behaviour: &str) {
+        self.behave_times(operation, behaviour, 1).await;
+    }
+
+    /// How the next requests of an operation go.
+    pub async fn behave_times(&self, operation: &str, behaviour: &str, times: usize) {
+        let body = json!({ "operation": operation, "behaviour": behaviour, "times": times });
+        let request = self.client.post(format!("{}/admin/behaviour", self.url));
+        let request = request.header("content-type", "application/json").body(body.to_string());
+        let response = request.send().await.expect("the provider answers");
+        assert_eq!(response.status(), 204, "{:?}", response.text().await);
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,83 @@
+//! A database with the demo shop and its components, made once and copied for each case.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use till_commerce::catalog::{Customer, Product};
+use till_commerce::settings::Settings;
+use till_registry::{FailurePolicy, Push, Registry};
+use till_sandbox::{Sandbox, SandboxConfig, Slot};
+use till_store::{Options, Store};
+
+/// 2024-07-01T12:00:00Z in microseconds.
+const NOW_US: i64 = 1_719_835_200_000_000;
+
+/// Writes `till.db` into `folder`: the shop of `host/demo/seed.json` with the real components.
+pub async fn template(folder: &Path, simulator: &str) {
+    let path = folder.join("till.db");
+    let store = Arc::new(Store::open(&Options::new(path.to_str().expect("utf-8"))).await.expect("open"));
+    let seed: Value = serde_json::from_str(include_str!("../../host/demo/seed.json")).expect("the seed is JSON");
+    let merchant = seed["merchant"].as_str().expect("a merchant").to_owned();
+    let settings: Settings = serde_json::from_value(seed["settings"].clone()).expect("settings");
+    let planted = seed.clone();
+    let owner = merchant.clone();
+    store
+        .transact(move |tx| {
+            let (seed, owner, settings) = (planted.clone(), owner.clone(), settings.clone());
+            Box::pin(async move {
+                let settings = serde_json::to_string(&settings).expect("settings are JSON");
+                tx.put_setting(&owner, &settings, NOW_US).await?;
+                for body in seed["products"].as_array().expect("products") {
+                    let product: Product = serde_json::from_value(body.clone()).expect("a product");
+                    let text = serde_json::to_string(&product).expect("a product is JSON");
+                    tx.put_product(&owner, &product.id, &text, NOW_US).await?;
+                }
+                for row in seed["stock"].as_array().expect("stock") {
+                    let text = |field: &str| row[field].as_str().expect("text").to_owned();
+                    let on_hand = row["on_hand"].as_i64().expect("units");
+                    tx.put_stock(&owner, &text("sku"), &text("warehouse"), on_hand).await?;
+                }
+                for row in seed["customers"].as_array().expect("customers") {
+                    let points = row["points"].as_i64().expect("points");
+                    let customer: Customer = serde_json::from_value(row["customer"].clone()).expect("a customer");
+                    let text = serde_json::to_string(&customer).expect("a customer is JSON");
+                    tx.put_customer(&owner, &customer.id, &text, points).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+        .expect("plant the shop");
+    let sandbox = Sandbox::new(SandboxConfig::default()).expect("the sandbox can be set up");
+    let registry = Registry::new(store.clone(), sandbox, HashMap::new());
+    let gateway = json!({ "base_url": simulator, "request_time_max_ms": 1_000 });
+    let demo = |name: &str| -> Value {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../components").join(name).join("demo.json");
+        serde_json::from_str(&std::fs::read_to_string(path).expect("a demo.json")).expect("JSON")
+    };
+    for (slot, name, guest, config) in [
+        (Slot::Pricing, "default", "price-list", demo("price-list")),
+        (Slot::Promotion, "10", "promotions", demo("promotions")),
+        (Slot::Tax, "default", "tax-table", demo("tax-table")),
+        (Slot::Shipping, "default", "zone-shipping", demo("zone-shipping")),
+        (Slot::PaymentGateway, "default", "sim-gateway", gateway),
+    ] {
+        let network = slot == Slot::PaymentGateway;
+        let push = Push {
+            slot,
+            name: name.to_owned(),
+            wasm: crate::guest(guest),
+            config,
+            origins: if network { vec![simulator.to_owned()] } else { vec![] },
+            allow_private_addresses: network,
+            policy: FailurePolicy::Refuse,
+            network_ms: network.then_some(1_500),
+            tables: BTreeMap::new(),
+            who: "tests".to_owned(),
+        };
+        registry.push(&merchant, push, NOW_US).await.expect("the component is accepted");
+    }
+    store.close().await;
+}
