@@ -77,7 +77,13 @@ impl Bench {
         (Response::from_parts(parts, ()), value)
     }
 
-    async fn call(&self, method: &str, path: &str, token: &str, body: Option<Value>) -> (Response<()>, Value) {
+    async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        token: &str,
+        body: Option<Value>,
+    ) -> (Response<()>, Value) {
         let mut request = Request::builder().method(method).uri(path).header(header::AUTHORIZATION, token);
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
@@ -107,12 +113,16 @@ async fn every_request_has_an_id_and_every_error_is_a_problem() {
     assert_eq!(response.headers()["x-request-id"], "mine-1");
     assert_eq!((&problem["code"], &problem["trace_id"]), (&json!("unknown-route"), &json!("mine-1")));
 
-    let request = Request::get("/healthz").header("x-request-id", "no blanks, please").body(Body::empty()).unwrap();
+    let request =
+        Request::get("/healthz").header("x-request-id", "no blanks, please").body(Body::empty()).unwrap();
     assert_ne!(bench.send(request).await.0.headers()["x-request-id"], "no blanks, please");
 
     let request = Request::delete("/api/v1/cart").body(Body::empty()).unwrap();
     let (response, problem) = bench.send(request).await;
-    assert_eq!((response.status(), &problem["code"]), (StatusCode::METHOD_NOT_ALLOWED, &json!("method-not-allowed")));
+    assert_eq!(
+        (response.status(), &problem["code"]),
+        (StatusCode::METHOD_NOT_ALLOWED, &json!("method-not-allowed"))
+    );
     assert!(response.headers().contains_key(header::ALLOW));
 }
 
@@ -126,9 +136,13 @@ async fn without_a_token_there_is_no_cart_and_no_checkout() {
     let (response, _) = bench.call("GET", "/api/v1/cart", "Bearer a.b.c", None).await;
     assert!(response.headers()[header::WWW_AUTHENTICATE].to_str().unwrap().contains("invalid_token"));
     let (response, cart) = bench.call("GET", "/api/v1/cart", &bench.token("c", "m", ""), None).await;
-    assert_eq!((response.status(), &response.headers()[header::ETAG]), (StatusCode::OK, &"\"0\"".parse().unwrap()));
+    assert_eq!(
+        (response.status(), &response.headers()[header::ETAG]),
+        (StatusCode::OK, &"\"0\"".parse().unwrap())
+    );
     assert_eq!(cart["cart"]["items"], json!([]));
-    let (response, _) = bench.call("GET", "/api/v1/admin/components", &bench.token("c", "m", "operator"), None).await;
+    let (response, _) =
+        bench.call("GET", "/api/v1/admin/components", &bench.token("c", "m", "operator"), None).await;
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
 }
 
@@ -146,19 +160,23 @@ async fn bodies_are_judged_by_type_form_and_size_before_anything_else() {
     assert_eq!((response.status().as_u16(), &problem["line"]), (400, &json!(2)));
     let (response, problem) = bench.send(post("application/json", r#"{"quantity": "2", "colour": 1}"#)).await;
     assert_eq!(response.status().as_u16(), 422);
-    let fields: Vec<&str> = problem["errors"].as_array().unwrap().iter().filter_map(|e| e["field"].as_str()).collect();
+    let fields: Vec<&str> =
+        problem["errors"].as_array().unwrap().iter().filter_map(|e| e["field"].as_str()).collect();
     assert_eq!(fields, ["quantity", "productId", "colour"]);
-    let (response, problem) = bench.send(post("application/json", r#"{"productId": "P", "quantity": 2}"#)).await;
+    let (response, problem) =
+        bench.send(post("application/json", r#"{"productId": "P", "quantity": 2}"#)).await;
     assert_eq!((response.status().as_u16(), &problem["code"]), (404, &json!("unknown-product")));
 
     // 50 MB that are never sent: the announced length is enough.
     let endless = Body::from_stream(futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
     let request = Request::post("/api/v1/cart/items").header(header::AUTHORIZATION, &token);
     let request = request.header(header::CONTENT_LENGTH, 50_000_000).body(endless).unwrap();
-    let (response, problem) = tokio::time::timeout(Duration::from_secs(5), bench.send(request)).await.unwrap();
+    let (response, problem) =
+        tokio::time::timeout(Duration::from_secs(5), bench.send(request)).await.unwrap();
     assert_eq!((response.status().as_u16(), &problem["max_bytes"]), (413, &json!(1 << 20)));
     // Nor is a longer one taken that does not tell.
-    let chunks = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(bytes::Bytes::from(vec![b' '; 65536])));
+    let chunks =
+        futures::stream::repeat_with(|| Ok::<_, std::io::Error>(bytes::Bytes::from(vec![b' '; 65536])));
     let request = Request::post("/api/v1/cart/items").header(header::AUTHORIZATION, &token);
     let request = request.body(Body::from_stream(chunks)).unwrap();
     assert_eq!(bench.send(request).await.0.status().as_u16(), 413);
@@ -197,7 +215,8 @@ async fn every_documented_route_exists_and_wants_a_token_where_it_says_so() {
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
     assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
     for (path, methods) in document["paths"].as_object().unwrap() {
-        let sent = path.split('/').map(|p| if p.starts_with('{') { "x" } else { p }).collect::<Vec<_>>().join("/");
+        let sent =
+            path.split('/').map(|p| if p.starts_with('{') { "x" } else { p }).collect::<Vec<_>>().join("/");
         for (method, operation) in methods.as_object().unwrap() {
             let request = Request::builder().method(method.to_uppercase().as_str()).uri(&sent);
             let (response, problem) = bench.send(request.body(Body::empty()).unwrap()).await;
@@ -231,10 +250,17 @@ async fn a_workflow_is_started_once_read_signalled_and_hidden_from_others() {
     let (response, problem) = bench.call("PUT", other, &anna, Some(json!({"inputs": {"sofa": 1}}))).await;
     assert_eq!((response.status().as_u16(), &problem["errors"][0]["field"]), (422, &json!("inputs.sofa")));
 
-    for (token, status) in [(&ben, 404), (&bench.token("anna", "other", "operator"), 404), (&bench.token("op", "m", "operator"), 200)] {
+    for (token, status) in [
+        (&ben, 404),
+        (&bench.token("anna", "other", "operator"), 404),
+        (&bench.token("op", "m", "operator"), 200),
+    ] {
         assert_eq!(bench.call("GET", path, token, None).await.0.status().as_u16(), status);
     }
-    assert_eq!(bench.call("POST", &format!("{path}/signals/wake"), &ben, None).await.0.status().as_u16(), 404);
+    assert_eq!(
+        bench.call("POST", &format!("{path}/signals/wake"), &ben, None).await.0.status().as_u16(),
+        404
+    );
     let (_, list) = bench.call("GET", "/api/v1/workflows/instances?status=waiting", &ben, None).await;
     assert_eq!(list["instances"], json!([]));
     let (response, _) = bench.call("GET", "/api/v1/workflows/instances?state=waiting", &ben, None).await;
@@ -242,7 +268,10 @@ async fn a_workflow_is_started_once_read_signalled_and_hidden_from_others() {
     let (response, _) = bench.call("GET", "/api/v1/workflows/checkout/instances/x", &anna, None).await;
     assert_eq!(response.status().as_u16(), 403);
     let operate = json!({"act": "retry", "why": "to see"});
-    assert_eq!(bench.call("POST", &format!("{path}/operate"), &anna, Some(operate)).await.0.status().as_u16(), 403);
+    assert_eq!(
+        bench.call("POST", &format!("{path}/operate"), &anna, Some(operate)).await.0.status().as_u16(),
+        403
+    );
 
     let (response, woken) = bench.call("POST", &format!("{path}/signals/wake"), &anna, Some(json!({}))).await;
     assert_eq!((response.status().as_u16(), &woken["status"]), (200, &json!("completed")), "{woken}");
@@ -258,10 +287,13 @@ async fn a_product_goes_in_and_out_with_its_digits() {
     let admin = bench.token("boss", "m", "admin");
     let path = "/api/v1/admin/products/P-1";
     let raw = r#"{"sku": "S-1", "name": "Headphones", "price": 249.99}"#;
-    let request = Request::put(path).header(header::AUTHORIZATION, &admin).header(header::CONTENT_TYPE, "application/json");
+    let request = Request::put(path)
+        .header(header::AUTHORIZATION, &admin)
+        .header(header::CONTENT_TYPE, "application/json");
     let (response, said) = bench.send(request.body(Body::from(raw)).unwrap()).await;
     assert_eq!(response.status(), StatusCode::OK, "{said}");
-    let (response, said) = bench.call("PUT", "/api/v1/admin/stock/S-1/W", &admin, Some(json!({"onHand": 2}))).await;
+    let (response, said) =
+        bench.call("PUT", "/api/v1/admin/stock/S-1/W", &admin, Some(json!({"onHand": 2}))).await;
     assert_eq!(response.status(), StatusCode::OK, "{said}");
     let shopper = bench.token("c", "m", "");
     let body = json!({"productId": "P-1", "sku": "S-1", "quantity": 2, "warehouseId": "W"});
@@ -317,15 +349,37 @@ fn request_bodies_are_described_as_they_are_read() {
         assert_eq!(known, described);
     }
     let usd = till_model::money::Currency::from_code("USD").unwrap();
-    check::<cart::AddItem>(|f| drop(cart::AddItem::read(f)));
-    check::<cart::SetItem>(|f| drop(cart::SetItem::read(f)));
-    check::<checkout::AddressIn>(|f| drop(checkout::address(f)));
-    check::<checkout::EditIn>(|f| drop(checkout::choices(f)));
-    check::<checkout::SubmitIn>(|f| drop(checkout::Submit::read(f, usd)));
-    check::<workflows::StartIn>(|f| drop(workflows::StartIn::read(f)));
-    check::<workflows::OperateIn>(|f| drop(workflows::OperateIn::read(f)));
-    check::<admin::PushIn>(|f| drop(admin::push_in(f, "who")));
-    check::<admin::ProductIn>(|f| drop(admin::product_in(f, "id", usd)));
-    check::<admin::CustomerIn>(|f| drop(admin::customer_in(f, "id")));
-    check::<admin::StockIn>(|f| drop(admin::StockIn::read(f)));
+    check::<cart::AddItem>(|f| {
+        let _ = cart::AddItem::read(f);
+    });
+    check::<cart::SetItem>(|f| {
+        let _ = cart::SetItem::read(f);
+    });
+    check::<checkout::AddressIn>(|f| {
+        let _ = checkout::address(f);
+    });
+    check::<checkout::EditIn>(|f| {
+        let _ = checkout::choices(f);
+    });
+    check::<checkout::SubmitIn>(|f| {
+        let _ = checkout::Submit::read(f, usd);
+    });
+    check::<workflows::StartIn>(|f| {
+        let _ = workflows::StartIn::read(f);
+    });
+    check::<workflows::OperateIn>(|f| {
+        let _ = workflows::OperateIn::read(f);
+    });
+    check::<admin::PushIn>(|f| {
+        let _ = admin::push_in(f, "who");
+    });
+    check::<admin::ProductIn>(|f| {
+        let _ = admin::product_in(f, "id", usd);
+    });
+    check::<admin::CustomerIn>(|f| {
+        let _ = admin::customer_in(f, "id");
+    });
+    check::<admin::StockIn>(|f| {
+        let _ = admin::StockIn::read(f);
+    });
 }

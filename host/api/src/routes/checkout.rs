@@ -136,7 +136,8 @@ pub(crate) fn address(fields: &mut Fields<'_>) -> Address {
         fields.wrong("street", format!("at most {STREET_LINES_MAX} lines of {ADDRESS_CHARS_MAX} characters"));
     }
     let country = text(fields, "country").to_ascii_uppercase();
-    if !country.is_empty() && !(country.len() == 2 && country.bytes().all(|b| b.is_ascii_uppercase())) {
+    let two_letters = country.len() == 2 && country.bytes().all(|b| b.is_ascii_uppercase());
+    if !country.is_empty() && !two_letters {
         fields.wrong("country", "two letters (ISO 3166-1) are needed, for example `US`");
     }
     Address {
