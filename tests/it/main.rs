@@ -2,5 +2,6 @@
 
 mod checkout;
 mod components;
+mod crash;
 mod definition;
 mod sweep;

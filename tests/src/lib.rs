@@ -5,7 +5,9 @@
 //! facts, and turn the clock.
 
 mod faults;
+pub mod host;
 mod simulator;
+mod template;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -16,6 +18,7 @@ use std::time::{Duration, Instant};
 pub use faults::{Faults, FaultySteps, How, Ran};
 use serde_json::{Map, Value, json};
 pub use simulator::Simulator;
+pub use template::template;
 use till_commerce::cart::NewItem;
 use till_commerce::catalog::{Customer, Product, SavedAddress, SavedMethod};
 use till_commerce::checkout::Order;

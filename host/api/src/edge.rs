@@ -65,7 +65,7 @@ fn write(problem: Problem, id: &str) -> Response {
     }
     let mut response = Response::new(Body::from(problem.body(id)));
     *response.status_mut() = problem.status();
-    *response.headers_mut() = problem.headers;
+    *response.headers_mut() = *problem.headers;
     let kind = HeaderValue::from_static("application/problem+json");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -20,6 +20,8 @@ mod problem;
 mod read;
 mod routes;
 mod serve;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::sync::Arc;

@@ -20,6 +20,7 @@ pub(crate) const PAGES: &str = "/problems/";
 macro_rules! codes {
     ($($name:ident $text:literal $status:literal $title:literal $page:literal)*) => {
         /// What went wrong, stable and machine readable.
+        #[expect(clippy::enum_variant_names, reason = "a code keeps its word wherever it is used")]
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Code { $(#[doc = $title] $name,)* }
 
@@ -137,7 +138,7 @@ pub(crate) struct Problem {
     pub(crate) detail: String,
     pub(crate) errors: Vec<FieldError>,
     pub(crate) extra: Vec<(&'static str, Box<RawValue>)>,
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Box<HeaderMap>,
     /// For the log only.
     pub(crate) cause: Option<String>,
 }
@@ -146,7 +147,7 @@ impl Problem {
     /// A problem with words for this case.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Problem {
         let detail = detail.into();
-        Problem { code, detail, errors: vec![], extra: vec![], headers: HeaderMap::new(), cause: None }
+        Problem { code, detail, errors: vec![], extra: vec![], headers: Box::default(), cause: None }
     }
 
     /// Fields that are wrong.

@@ -352,6 +352,12 @@ impl<'b> Fields<'b> {
         value.unwrap_or_default()
     }
 
+    /// Names of the fields asked for so far.
+    #[cfg(test)]
+    pub(crate) fn known(&self) -> &[&'static str] {
+        &self.known
+    }
+
     fn close(&mut self) {
         let unknown: Vec<String> = self
             .given
@@ -458,13 +464,13 @@ impl Query {
 /// `Prefer: wait=N`: how long the answer may take.
 pub(crate) fn prefer_wait(headers: &HeaderMap, default_s: u64) -> Duration {
     let values = headers.get_all("prefer").iter().filter_map(|v| v.to_str().ok());
-    let waits = values.flat_map(|v| v.split([',', ';'])).filter_map(|p| {
+    let mut waits = values.flat_map(|v| v.split([',', ';'])).filter_map(|p| {
         let (name, value) = p.split_once('=')?;
         name.trim()
             .eq_ignore_ascii_case("wait")
             .then(|| value.trim().trim_matches('"').parse::<u64>().ok())?
     });
-    Duration::from_secs(waits.last().unwrap_or(default_s).min(WAIT_MAX_S))
+    Duration::from_secs(waits.next_back().unwrap_or(default_s).min(WAIT_MAX_S))
 }
 
 /// The version in `If-Match`. None: any. A tag that is not ours can match nothing.

@@ -31,10 +31,16 @@ const QUEUE_MAX: usize = 4096;
 const JOURNAL_BYTES_MAX: u32 = 64 * 1024 * 1024;
 
 pub(crate) struct Sqlite {
-    jobs: mpsc::Sender<Job>,
+    jobs: mpsc::Sender<Work>,
     readers: SqlitePool,
     /// Held for the life of the store: the operating system frees it however the process ends.
     _lock: std::fs::File,
+}
+
+enum Work {
+    Run(Job),
+    /// Nothing comes after it: the log is folded into the file, and the connection is closed.
+    End(oneshot::Sender<()>),
 }
 
 struct Job {
@@ -80,7 +86,7 @@ impl Sqlite {
     pub(crate) async fn transact(&self, run: TxJob<Tx>) -> Result<(), StoreError> {
         let (reply, answer) = oneshot::channel();
         let gone = || StoreError::Unavailable("the writer has stopped".to_owned());
-        self.jobs.send(Job { run, reply }).await.map_err(|_| gone())?;
+        self.jobs.send(Work::Run(Job { run, reply })).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 
@@ -89,9 +95,12 @@ impl Sqlite {
     }
 
     pub(crate) async fn close(&self) {
-        // Queued work is finished: this transaction is answered after all that came before it.
-        let _ = self.transact(Box::new(|_| Box::pin(async { Ok(()) }))).await;
         self.readers.close().await;
+        // Queued work is finished first: the writer ends with the last job in the queue.
+        let (reply, ended) = oneshot::channel();
+        if self.jobs.send(Work::End(reply)).await.is_ok() {
+            let _ = ended.await;
+        }
     }
 }
 
@@ -111,13 +120,22 @@ fn lock(path: &std::path::Path) -> Result<std::fs::File, StoreError> {
     Ok(file)
 }
 
-async fn write(mut tx: Tx, mut queue: mpsc::Receiver<Job>, counts: Arc<Counts>) {
+async fn write(mut tx: Tx, mut queue: mpsc::Receiver<Work>, counts: Arc<Counts>) {
+    let mut end = None;
     let mut batch: Vec<Job> = Vec::with_capacity(BATCH_MAX);
-    while let Some(first) = queue.recv().await {
-        batch.push(first);
-        while batch.len() < BATCH_MAX {
+    while end.is_none() {
+        match queue.recv().await {
+            Some(Work::Run(first)) => batch.push(first),
+            Some(Work::End(reply)) => {
+                end = Some(reply);
+                break;
+            }
+            None => break,
+        }
+        while batch.len() < BATCH_MAX && end.is_none() {
             match queue.try_recv() {
-                Ok(job) => batch.push(job),
+                Ok(Work::Run(job)) => batch.push(job),
+                Ok(Work::End(reply)) => end = Some(reply),
                 Err(_) => break,
             }
         }
@@ -148,6 +166,13 @@ async fn write(mut tx: Tx, mut queue: mpsc::Receiver<Job>, counts: Arc<Counts>) 
                 }
             }
         }
+    }
+    if let Err(error) = tx.plain("PRAGMA wal_checkpoint(TRUNCATE)").await {
+        tracing::warn!(%error, "fold the log into the file; the next start does it");
+    }
+    drop(tx);
+    if let Some(end) = end {
+        let _ = end.send(());
     }
 }
 

@@ -136,7 +136,8 @@ pub(crate) fn address(fields: &mut Fields<'_>) -> Address {
         fields.wrong("street", format!("at most {STREET_LINES_MAX} lines of {ADDRESS_CHARS_MAX} characters"));
     }
     let country = text(fields, "country").to_ascii_uppercase();
-    if !country.is_empty() && !(country.len() == 2 && country.bytes().all(|b| b.is_ascii_uppercase())) {
+    let two_letters = country.len() == 2 && country.bytes().all(|b| b.is_ascii_uppercase());
+    if !country.is_empty() && !two_letters {
         fields.wrong("country", "two letters (ISO 3166-1) are needed, for example `US`");
     }
     Address {
@@ -152,7 +153,7 @@ pub(crate) fn address(fields: &mut Fields<'_>) -> Address {
 }
 
 /// Reads the choices as client inputs of the checkout.
-fn choices(fields: &mut Fields<'_>) -> Map<String, Value> {
+pub(crate) fn choices(fields: &mut Fields<'_>) -> Map<String, Value> {
     let mut inputs = Map::new();
     let mut put = |name: &str, given: Given<Value>, none: Value| match given {
         Given::Nothing => {}
@@ -190,7 +191,7 @@ fn choices(fields: &mut Fields<'_>) -> Map<String, Value> {
     inputs
 }
 
-struct Submit {
+pub(crate) struct Submit {
     session: String,
     inputs: Map<String, Value>,
     expected_total: Option<i64>,
@@ -198,7 +199,7 @@ struct Submit {
 }
 
 impl Submit {
-    fn read(fields: &mut Fields<'_>, currency: Currency) -> Submit {
+    pub(crate) fn read(fields: &mut Fields<'_>, currency: Currency) -> Submit {
         let session = fields.text("checkoutSessionId");
         Submit {
             session: fields.need("checkoutSessionId", session),
