@@ -151,6 +151,22 @@ async fn every_lost_answer_to_every_request_ends_in_one_charge() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_cannot_be_reached_gives_everything_back() {
+    for settings in [Settings::default(), one_step()] {
+        let mut till = TestTill::with(&settings).await;
+        let quoted = till.worked_example().await;
+        till.simulator.stop();
+        till.submit(&quoted.id, json!({})).await;
+        let view = till.heal(&quoted.id).await;
+        expect_phase(&till, &view, Phase::Editable).await;
+        assert_eq!(view.fault.expect("a reason")["code"], "gateway");
+        assert_eq!(till.stock().await, (10, 0));
+        assert_eq!(till.points(CUSTOMER).await, (1250, 0));
+        assert_eq!(till.orders(CUSTOMER).await[0].status, "PAYMENT_FAILED");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_shopper_who_leaves_the_banks_page_pays_nothing() {
     let till = TestTill::start().await;
     let quoted = till.worked_example().await;

@@ -85,6 +85,12 @@ impl Simulator {
         all.iter().filter(|c| c["operation"] == operation).filter_map(|c| c["amount"].as_i64()).sum()
     }
 
+    /// Ends it: from now on nobody answers at its address.
+    pub fn stop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
     /// How the next request of an operation goes.
     pub async fn behave(&self, operation: &str, behaviour: &str) {
         self.behave_times(operation, behaviour, 1).await;
@@ -102,7 +108,6 @@ impl Simulator {
 
 impl Drop for Simulator {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.stop();
     }
 }
