@@ -69,7 +69,8 @@ async fn matrix(points: &[&str], method: &str, behaviour: &str, end: &str) {
     let mut ended = 0;
     for point in points {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        std::fs::copy(template.path().join("till.db"), folder.path().join("till.db")).expect("copy the database");
+        std::fs::copy(template.path().join("till.db"), folder.path().join("till.db"))
+            .expect("copy the database");
         if !behaviour.is_empty() {
             simulator.behave("authorize", behaviour).await;
         }
@@ -86,7 +87,8 @@ async fn case(folder: &Path, simulator: &Simulator, point: &str, method: &str, e
     // Every request is sent again, as a client would, under its own key.
     let mut session = String::new();
     let item = json!({ "productId": "PROD-12345", "quantity": 2, "warehouseId": "US-WEST-01" });
-    let (status, body) = host.call("POST", "/api/v1/cart/items", "", Some(&item)).await.expect("the cart answers");
+    let (status, body) =
+        host.call("POST", "/api/v1/cart/items", "", Some(&item)).await.expect("the cart answers");
     assert_eq!(status, 200, "{point}: {body}");
     for _ in 0..3 {
         if session.is_empty() {
@@ -148,10 +150,15 @@ async fn case(folder: &Path, simulator: &Simulator, point: &str, method: &str, e
     assert_eq!(confirmed, usize::from(end == "confirmed"), "{point} with {method}: {orders}");
     assert_eq!(simulator.count("capture").await - before, confirmed, "{point} with {method}: captures");
     host.kill();
-    let store = Store::open(&Options::new(folder.join("till.db").to_str().expect("utf-8"))).await.expect("open");
+    let store =
+        Store::open(&Options::new(folder.join("till.db").to_str().expect("utf-8"))).await.expect("open");
     let mut tx = store.read().await.expect("read");
     assert_eq!(tx.held_sums("demo").await.expect("holds"), [], "{point} with {method}: something is held");
     let stock = tx.stock("demo", "SKU-ABC-001").await.expect("stock");
-    assert_eq!((stock[0].on_hand, stock[0].held), (if confirmed == 1 { 998 } else { 1_000 }, 0), "{point} with {method}");
+    assert_eq!(
+        (stock[0].on_hand, stock[0].held),
+        (if confirmed == 1 { 998 } else { 1_000 }, 0),
+        "{point} with {method}"
+    );
     gone
 }

@@ -31,11 +31,16 @@ impl Host {
     /// Starts it on a free port over the database in `folder`; `crash_at` names the point where it aborts.
     pub fn start(folder: &Path, crash_at: Option<&str>) -> Host {
         let config = folder.join("till.toml");
-        let text = format!("jwt_secret = \"{JWT_SECRET}\"\n[secrets]\napi_key = \"sk_sim\"\nwebhook = \"whsec\"\n");
+        let text =
+            format!("jwt_secret = \"{JWT_SECRET}\"\n[secrets]\napi_key = \"sk_sim\"\nwebhook = \"whsec\"\n");
         std::fs::write(&config, text).expect("write the configuration");
         let mut command = Command::new(binary());
         command.arg("--config").arg(&config).args(["serve", "--listen", "127.0.0.1:0", "--database"]);
-        command.arg(folder.join("till.db")).env("RUST_LOG", "error").stdout(Stdio::piped()).stderr(Stdio::null());
+        command
+            .arg(folder.join("till.db"))
+            .env("RUST_LOG", "error")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
         if let Some(point) = crash_at {
             command.env("TILL_CRASH_AT", point);
         }
@@ -50,7 +55,13 @@ impl Host {
     }
 
     /// One request of the shopper. None: the host went away.
-    pub async fn call(&self, method: &str, path: &str, key: &str, body: Option<&Value>) -> Option<(u16, Value)> {
+    pub async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        key: &str,
+        body: Option<&Value>,
+    ) -> Option<(u16, Value)> {
         self.call_as(&self.token, method, path, key, body).await
     }
 

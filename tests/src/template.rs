@@ -18,7 +18,8 @@ const NOW_US: i64 = 1_719_835_200_000_000;
 pub async fn template(folder: &Path, simulator: &str) {
     let path = folder.join("till.db");
     let store = Arc::new(Store::open(&Options::new(path.to_str().expect("utf-8"))).await.expect("open"));
-    let seed: Value = serde_json::from_str(include_str!("../../host/demo/seed.json")).expect("the seed is JSON");
+    let seed: Value =
+        serde_json::from_str(include_str!("../../host/demo/seed.json")).expect("the seed is JSON");
     let merchant = seed["merchant"].as_str().expect("a merchant").to_owned();
     let settings: Settings = serde_json::from_value(seed["settings"].clone()).expect("settings");
     let planted = seed.clone();
@@ -41,7 +42,8 @@ pub async fn template(folder: &Path, simulator: &str) {
                 }
                 for row in seed["customers"].as_array().expect("customers") {
                     let points = row["points"].as_i64().expect("points");
-                    let customer: Customer = serde_json::from_value(row["customer"].clone()).expect("a customer");
+                    let customer: Customer =
+                        serde_json::from_value(row["customer"].clone()).expect("a customer");
                     let text = serde_json::to_string(&customer).expect("a customer is JSON");
                     tx.put_customer(&owner, &customer.id, &text, points).await?;
                 }

@@ -206,7 +206,8 @@ fn receipt(order: &Value) {
     let pricing = &order["pricing"];
     println!("   order {}   {}", text(&order["orderNumber"]), text(&order["status"]));
     for item in order["items"].as_array().into_iter().flatten() {
-        let what = format!("{} x {} at {}", item["quantity"], text(&item["name"]), amount(&item["unitPrice"]));
+        let what =
+            format!("{} x {} at {}", item["quantity"], text(&item["name"]), amount(&item["unitPrice"]));
         line(&what, &amount(&item["totalPrice"]));
     }
     for discount in pricing["discounts"].as_array().into_iter().flatten() {

@@ -233,10 +233,12 @@ impl Shop {
     pub fn customer(&self, url: &str, admin: &str, id: &str) -> Result<()> {
         let seed: Value =
             serde_json::from_str(&std::fs::read_to_string(self.root.join("host/demo/seed.json"))?)?;
-        let of = |row: &Value| json!({
-            "id": row["id"], "type": row["kind"], "token": row["token"], "last4": row["last4"],
-            "brand": row["brand"], "isDefault": row["default"].as_bool().unwrap_or(false),
-        });
+        let of = |row: &Value| {
+            json!({
+                "id": row["id"], "type": row["kind"], "token": row["token"], "last4": row["last4"],
+                "brand": row["brand"], "isDefault": row["default"].as_bool().unwrap_or(false),
+            })
+        };
         let known = &seed["customers"][0]["customer"];
         let methods: Vec<Value> = known["payment_methods"].as_array().into_iter().flatten().map(of).collect();
         let home = &known["addresses"][0]["address"];
