@@ -4,4 +4,5 @@ mod checkout;
 mod components;
 mod crash;
 mod definition;
+mod http;
 mod sweep;

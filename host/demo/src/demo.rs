@@ -174,7 +174,7 @@ impl Demo {
             r#"curl -s $TILL_URL/api/v1/cart/items -H "Authorization: Bearer $TILL_TOKEN" -H 'Content-Type: application/json' -d '{"productId":"PROD-12345","quantity":1}'"#,
             r#"curl -s -X POST $TILL_URL/api/v1/checkout/initiate -H "Authorization: Bearer $TILL_TOKEN""#,
             r#"curl -s $TILL_URL/api/v1/orders -H "Authorization: Bearer $TILL_TOKEN""#,
-            r#"curl -s $TILL_URL/api/v1/workflows/checkout/instances -H "Authorization: Bearer $TILL_ADMIN_TOKEN""#,
+            r#"curl -s "$TILL_URL/api/v1/workflows/instances?workflow=checkout" -H "Authorization: Bearer $TILL_ADMIN_TOKEN""#,
             r#"curl -s $TILL_SIMULATOR_URL/admin/charges"#,
         ] {
             println!("  {line}");
