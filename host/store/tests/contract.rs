@@ -735,6 +735,26 @@ async fn holds_end_once_and_never_go_below_zero() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn points_of_a_customer_nobody_knew_are_kept_and_booked_once() {
+    for (store, _dir) in stores().await {
+        let booked = store
+            .transact(|tx| {
+                Box::pin(async move {
+                    let first = tx.earn_points(MERCHANT, "new", "o1:earned", 7, 0).await?;
+                    let again = tx.earn_points(MERCHANT, "new", "o1:earned", 7, 0).await?;
+                    let next = tx.earn_points(MERCHANT, "new", "o2:earned", 5, 0).await?;
+                    Ok((first, again, next))
+                })
+            })
+            .await
+            .expect("points");
+        assert_eq!(booked, (true, false, true));
+        let row = store.read().await.expect("read").customer(MERCHANT, "new").await.expect("row").expect("there");
+        assert_eq!((row.points, row.orders), (12, 2));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_failing_transaction_does_not_spoil_its_batch() {
     for (store, _dir) in stores().await {
         let store = Arc::new(store);

@@ -123,7 +123,12 @@ impl Tx {
         }
         let sql =
             "UPDATE customer SET points = points + $1, orders = orders + 1 WHERE merchant = $2 AND id = $3";
-        self.exec(sql, &[P::I(points), P::T(merchant), P::T(customer)]).await?;
+        if self.exec(sql, &[P::I(points), P::T(merchant), P::T(customer)]).await? == 0 {
+            // Somebody the shop knows by the token alone: from the first order on they have a row.
+            let body = serde_json::json!({ "id": customer }).to_string();
+            let sql = "INSERT INTO customer (merchant, id, body, orders, points, points_held) VALUES ($1,$2,$3,1,$4,0)";
+            self.exec(sql, &[P::T(merchant), P::T(customer), P::T(&body), P::I(points)]).await?;
+        }
         Ok(true)
     }
 
