@@ -749,7 +749,8 @@ async fn points_of_a_customer_nobody_knew_are_kept_and_booked_once() {
             .await
             .expect("points");
         assert_eq!(booked, (true, false, true));
-        let row = store.read().await.expect("read").customer(MERCHANT, "new").await.expect("row").expect("there");
+        let row =
+            store.read().await.expect("read").customer(MERCHANT, "new").await.expect("row").expect("there");
         assert_eq!((row.points, row.orders), (12, 2));
     }
 }
