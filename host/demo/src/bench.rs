@@ -138,7 +138,7 @@ async fn measure(shop: &Shop, host: &Process, load: Load, clients: usize, run: D
     for client in 0..clients {
         let customer = format!("bench-{client}");
         if matches!(load, Load::Checkout) {
-            shop.customer(&host.url, &admin, &customer)?;
+            tokio::task::block_in_place(|| shop.customer(&host.url, &admin, &customer))?;
         }
         let token = shop.token(&["--customer", &customer, "--scope", "operator"])?;
         let (address, load) = (address.clone(), load.clone());
