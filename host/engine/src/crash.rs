@@ -13,21 +13,6 @@ static PLAN: OnceLock<Option<(String, u32)>> = OnceLock::new();
 #[cfg(debug_assertions)]
 static PASSED: AtomicU32 = AtomicU32::new(0);
 
-/// All points, for the crash matrix.
-pub const POINTS: &[&str] = &[
-    "start.before-commit",
-    "commit.in-tx",
-    "commit.after",
-    "intent.before-commit",
-    "intent.committed",
-    "intent.after-commit.before-call",
-    "call.request-sent.before-response",
-    "call.response.before-outcome-commit",
-    "webhook.before-insert",
-    "webhook.after-insert.before-200",
-    "group-commit.mid-batch",
-];
-
 /// Ends the process here if the environment says so.
 #[inline]
 pub fn point(name: &str) {

@@ -221,9 +221,3 @@ CREATE TABLE IF NOT EXISTS command (            -- idempotency of HTTP commands:
   PRIMARY KEY (merchant, principal, operation, idem_key)
 ){BIG};
 CREATE INDEX IF NOT EXISTS command_age ON command (created_us);
-
-CREATE TABLE IF NOT EXISTS host_lock (          -- one process per SQLite file
-  id          TEXT NOT NULL PRIMARY KEY,
-  boot        TEXT NOT NULL,
-  seen_us     {INT} NOT NULL
-){SMALL};

@@ -41,8 +41,8 @@ impl CheckoutSteps {
                 let patch = json!({ "payment": { "prepared": { "references": references, "gateway_state": result.gateway_state } } });
                 Ok(StepResult::outcome("prepared").patch(patch))
             }
-            Ok(Answer { value: Err(error), .. }) => Ok(unclear(call, &words(&error))),
-            Err(failure) => Ok(unclear(call, &failure.to_string())),
+            Ok(Answer { value: Err(error), .. }) => Ok(unclear(&words(&error))),
+            Err(failure) => Ok(unclear(&failure.to_string())),
         }
     }
 
@@ -438,7 +438,7 @@ fn doubt(
     }
 }
 
-fn unclear(_call: &StepCall, why: &str) -> StepResult {
+fn unclear(why: &str) -> StepResult {
     StepResult::outcome("unknown").note(json!({ "why": cut(why) }))
 }
 
