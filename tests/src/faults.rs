@@ -47,6 +47,8 @@ struct Plan {
     ran: Vec<Ran>,
     at: BTreeMap<usize, How>,
     named: BTreeMap<String, Vec<How>>,
+    /// What was said to transactional calls: a transaction that is run again must be told the same.
+    told: BTreeMap<String, Option<How>>,
 }
 
 impl Faults {
@@ -67,12 +69,23 @@ impl Faults {
         self.0.lock().expect("no holder panics").ran.clone()
     }
 
-    fn next(&self, ran: Ran) -> Option<How> {
+    fn next(&self, call: &StepCall, ran: Ran) -> Option<How> {
         let mut plan = self.0.lock().expect("no holder panics");
+        let id = (ran.class == Class::Transactional).then(|| {
+            let StepCall { uid, step, key, attempt, version, .. } = call;
+            format!("{uid} {step} {key} {attempt} {version}")
+        });
+        if let Some(how) = id.as_ref().and_then(|id| plan.told.get(id)) {
+            return *how;
+        }
         let number = plan.ran.len();
         let named = plan.named.get_mut(&ran.step).and_then(Vec::pop);
         plan.ran.push(ran);
-        plan.at.get(&number).copied().or(named)
+        let how = plan.at.get(&number).copied().or(named);
+        if let Some(id) = id {
+            plan.told.insert(id, how);
+        }
+        how
     }
 }
 
@@ -90,7 +103,7 @@ impl FaultySteps {
 
     fn next(&self, call: &StepCall) -> Option<How> {
         let class = self.inner.interface(&call.step).map_or(Class::Pure, |i| i.class);
-        self.faults.next(Ran { step: call.step.clone(), class, undoing: call.undoing })
+        self.faults.next(call, Ran { step: call.step.clone(), class, undoing: call.undoing })
     }
 }
 

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 use till_engine::definition::Sender;
 use till_engine::instance::{Instance, Status};
@@ -757,15 +758,14 @@ impl Shop {
         let part = |name: &str| instance.context.get(name).filter(|v| !v.is_null());
         let broken = |e: serde_json::Error| StoreError::Corrupt(e.to_string());
         let settings: Settings = part("settings")
-            .map_or_else(|| Ok(Settings::default()), |v| serde_json::from_value(v.clone()))
+            .map_or_else(|| Ok(Settings::default()), |v| Settings::deserialize(v))
             .map_err(broken)?;
         let inputs: Inputs = match part("snapshot") {
-            Some(snapshot) => serde_json::from_value(snapshot.clone()).map_err(broken)?,
+            Some(snapshot) => Inputs::deserialize(snapshot).map_err(broken)?,
             None => serde_json::from_value(json!({ "cart": "", "currency": settings.currency }))
                 .map_err(broken)?,
         };
-        let quote: Option<Quote> =
-            part("quote").map(|v| serde_json::from_value(v.clone())).transpose().map_err(broken)?;
+        let quote = part("quote").map(Quote::deserialize).transpose().map_err(broken)?;
         let phase = match (instance.status, instance.state.as_str()) {
             (Status::Parked, _) => Phase::Parked,
             (_, "editable") => Phase::Editable,

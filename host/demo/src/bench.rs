@@ -25,6 +25,8 @@ const WARM_UP: Duration = Duration::from_secs(1);
 const CLIENTS: [usize; 3] = [1, 16, 64];
 /// Finished executions in the store for the last measurement.
 const KEPT: u64 = 100_000;
+/// Names of the loads, as in the report.
+const LOADS: [&str; 3] = ["bench8", "bench8_strict", "checkout"];
 /// Lines of the cart in the component call.
 const LINES: &str = "20";
 
@@ -39,8 +41,25 @@ struct Run {
     bytes: u64,
 }
 
-/// Runs all measurements; prints a table and, where asked, writes JSON.
-pub fn run(root: &Path, target: &Path, json_file: Option<&Path>, quick: bool) -> Result<()> {
+/// What to measure.
+pub struct What {
+    /// Leave out the run with many executions kept.
+    pub quick: bool,
+    /// Only the loads of this name.
+    pub only: Option<String>,
+}
+
+impl What {
+    fn wants(&self, name: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == name)
+    }
+}
+
+/// Runs the measurements; prints a table and, where asked, writes JSON.
+pub fn run(root: &Path, target: &Path, json_file: Option<&Path>, what: &What) -> Result<()> {
+    if let Some(only) = &what.only {
+        ensure!(LOADS.contains(&only.as_str()), "`{only}` is none of {}", LOADS.join(", "));
+    }
     let folder = target.join("bench");
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
@@ -52,14 +71,15 @@ pub fn run(root: &Path, target: &Path, json_file: Option<&Path>, quick: bool) ->
 
     note("this machine: fdatasync and single-row commits");
     let fdatasync = fdatasync_per_s(&folder)?;
-    let commits = runtime.block_on(sqlite_commits_per_s(&folder))?;
+    let commits = sqlite_commits_per_s(&folder)?;
     report["limits"] = json!({ "fdatasync_per_s": fdatasync, "sqlite_full_commits_per_s": commits });
 
     note("one component call");
     report["component_call_us"] = component_call(&shop, target, root)?;
 
     let mut memory_kb = 0;
-    for (name, workflow) in [("bench8", "bench-8"), ("bench8_strict", "bench-8-strict")] {
+    let workflows = [("bench8", "bench-8"), ("bench8_strict", "bench-8-strict")];
+    for (name, workflow) in workflows.into_iter().filter(|(name, _)| what.wants(name)) {
         for clients in CLIENTS {
             note(&format!("{workflow}, {clients} clients"));
             let host = shop.host("bench.db")?;
@@ -70,12 +90,14 @@ pub fn run(root: &Path, target: &Path, json_file: Option<&Path>, quick: bool) ->
                 memory_kb = host.memory_peak_kb()?;
             }
             stop(host, &folder)?;
-            report[name][clients.to_string()]["fsyncs"] =
-                fsyncs(&shop, &runtime, workflow, clients, &folder)?;
+            if what.only.is_none() {
+                report[name][clients.to_string()]["fsyncs"] =
+                    fsyncs(&shop, &runtime, workflow, clients, &folder)?;
+            }
         }
     }
     report["memory_mb"] = json!(memory_kb / 1024);
-    for clients in CLIENTS {
+    for clients in CLIENTS.into_iter().filter(|_| what.wants("checkout")) {
         note(&format!("whole checkouts, {clients} clients"));
         let simulator = shop.simulator()?;
         let host = shop.host("bench.db")?;
@@ -86,7 +108,7 @@ pub fn run(root: &Path, target: &Path, json_file: Option<&Path>, quick: bool) ->
         drop(simulator);
         let _ = std::fs::remove_file(folder.join("simulator.db"));
     }
-    report["kept_100k_ratio"] = if quick {
+    report["kept_100k_ratio"] = if what.quick || what.only.is_some() {
         Value::Null
     } else {
         note("bench-8 at 64 clients with 100,000 finished executions in the store");
@@ -315,25 +337,17 @@ fn fdatasync_per_s(folder: &Path) -> Result<u64> {
     Ok(count / 2)
 }
 
-async fn sqlite_commits_per_s(folder: &Path) -> Result<u64> {
-    use sqlx::ConnectOptions as _;
-    use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-    let path = folder.join("limit.db");
-    let mut connection = SqliteConnectOptions::new()
-        .filename(&path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .connect()
-        .await?;
-    sqlx::query("CREATE TABLE t (id INTEGER PRIMARY KEY, body TEXT NOT NULL)")
-        .execute(&mut connection)
-        .await?;
+fn sqlite_commits_per_s(folder: &Path) -> Result<u64> {
+    let connection = rusqlite::Connection::open(folder.join("limit.db"))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.execute_batch("CREATE TABLE t (id INTEGER PRIMARY KEY, body TEXT NOT NULL)")?;
+    let mut insert = connection.prepare("INSERT INTO t (body) VALUES (?1)")?;
     let body = "x".repeat(300);
     let begun = Instant::now();
     let mut count = 0;
     while begun.elapsed() < Duration::from_secs(3) {
-        sqlx::query("INSERT INTO t (body) VALUES ($1)").bind(&body).execute(&mut connection).await?;
+        insert.execute([&body])?;
         count += 1;
     }
     Ok(count / 3)
@@ -415,7 +429,7 @@ fn print(report: &Value) {
         "\n{:<15}{:>8}{:>12}{:>10}{:>10}{:>10}{:>9}{:>9}{:>12}",
         "", "clients", "exec/s", "p50 ms", "p99 ms", "cpu ms", "commits", "fsyncs", "bytes kept"
     );
-    for name in ["bench8", "bench8_strict", "checkout"] {
+    for name in LOADS.into_iter().filter(|name| report[name].is_object()) {
         for clients in CLIENTS {
             let row = &report[name][clients.to_string()];
             let cell = |field: &str| row[field].to_string();

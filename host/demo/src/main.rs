@@ -40,6 +40,9 @@ enum Command {
         /// Leave out the run with 100,000 finished executions.
         #[arg(long)]
         quick: bool,
+        /// Only this one, without fsyncs and memory: bench8, bench8_strict, checkout.
+        #[arg(long)]
+        only: Option<String>,
     },
 }
 
@@ -47,6 +50,9 @@ fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     match cli.command {
         Command::Demo { keep } => demo::run(&cli.root, &cli.target, keep),
-        Command::Bench { json, quick } => bench::run(&cli.root, &cli.target, json.as_deref(), quick),
+        Command::Bench { json, quick, only } => {
+            let what = bench::What { quick, only };
+            bench::run(&cli.root, &cli.target, json.as_deref(), &what)
+        }
     }
 }

@@ -218,6 +218,14 @@ impl Instance {
         text
     }
 
+    /// Whether it waits for somebody or something, or is at its end.
+    pub fn rests(&self) -> bool {
+        match self.status {
+            Status::Completed | Status::Parked | Status::Waiting => true,
+            Status::Running | Status::Compensating => self.control.due_us > self.updated_us,
+        }
+    }
+
     /// When the engine next has to look at it, epoch microseconds.
     pub fn wake_us(&self) -> i64 {
         match self.status {

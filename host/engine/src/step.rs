@@ -188,6 +188,14 @@ pub enum StepFault {
 }
 
 impl StepFault {
+    /// Its code, and words for people.
+    pub fn parts(&self) -> (&str, &str) {
+        match self {
+            StepFault::Fault { code, text } | StepFault::NotSent { code, text } => (code, text),
+            StepFault::Database(text) => ("database", text),
+        }
+    }
+
     /// A fault that will not go away by itself.
     pub fn new(code: &str, text: impl Into<String>) -> StepFault {
         StepFault::Fault { code: code.to_owned(), text: text.into() }

@@ -166,7 +166,7 @@ fn simulate(definition: &Definition, choose: &[String], signals: &[String]) -> a
                 );
                 let result = StepResult::outcome(&outcome).effect(effect);
                 if undoing {
-                    decide::compensated(definition, &mut instance, &result, now_us, &mut log);
+                    decide::compensated(&mut instance, &result, now_us, &mut log);
                 } else {
                     decide::step_done(definition, &mut instance, class, &result, now_us, &mut log);
                 }

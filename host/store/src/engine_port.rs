@@ -178,10 +178,16 @@ impl Port for Store {
     }
 
     async fn savepoint(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        if !tx.savepoints {
+            return Ok(());
+        }
         tx.plain("SAVEPOINT segment").await
     }
 
     async fn rollback_to(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        if !tx.savepoints {
+            return Err(StoreError::Again("there is no savepoint".to_owned()));
+        }
         tx.plain("ROLLBACK TO segment").await
     }
 

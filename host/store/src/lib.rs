@@ -6,7 +6,8 @@
 //! fsync).
 //!
 //! One text for both engines: `$n` markers, epoch integers, `ON CONFLICT`, `RETURNING`. No `Any` driver, no
-//! ORM: [`Tx`] binds and reads the four types we store through either driver.
+//! ORM: [`Tx`] binds and reads the four types we store through rusqlite or sqlx. SQLite is called on the
+//! thread that asks: an indexed read costs less than handing it to another thread and back.
 
 mod engine_port;
 mod postgres;
@@ -140,6 +141,10 @@ impl Store {
             Inner::Postgres(postgres) => postgres.close().await,
         }
     }
+}
+
+fn unavailable(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Unavailable(error.to_string())
 }
 
 /// The schema's statements for one engine.

@@ -9,9 +9,8 @@ use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use till_engine::ports::{StoreError, TxJob};
 
-use crate::sqlite::unavailable;
 use crate::tx::{Conn, Tx};
-use crate::{Counts, Options, schema};
+use crate::{Counts, Options, schema, unavailable};
 
 /// Runs of one transaction before its loss is told to the caller.
 const RUNS_MAX: u32 = 10;

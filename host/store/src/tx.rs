@@ -1,10 +1,12 @@
 //! [`Tx`]: a connection of either engine, inside or outside a transaction.
 
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgRow;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Executor as _, PgConnection, Row as _, SqliteConnection};
+use sqlx::{Executor as _, Row as _};
 use till_engine::ports::StoreError;
+
+use crate::sqlite::Lent;
 
 /// A parameter: the four types we store.
 #[derive(Debug, Clone, Copy)]
@@ -26,20 +28,37 @@ pub struct Tx {
     pub(crate) conn: Conn,
     /// The transaction lost against another one and should run again (PostgreSQL 40001, 40P01).
     pub(crate) again: bool,
+    /// Savepoints are set. Without, whoever needs one is run again with them.
+    pub(crate) savepoints: bool,
 }
 
 pub(crate) enum Conn {
-    Sqlite(Box<SqliteConnection>),
-    SqlitePooled(PoolConnection<sqlx::Sqlite>),
+    /// The writer's. Its calls do not wait for anything but the disk.
+    Sqlite(rusqlite::Connection),
+    /// A reader's.
+    SqliteLent(Lent),
     Postgres(PoolConnection<sqlx::Postgres>),
 }
 
 /// A row of either engine.
 pub enum Row {
     /// From SQLite.
-    Sqlite(SqliteRow),
+    Sqlite(Vec<Cell>),
     /// From PostgreSQL.
     Postgres(PgRow),
+}
+
+/// A column of a row from SQLite, copied out of the statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cell {
+    /// NULL.
+    Null,
+    /// An integer.
+    Int(i64),
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Bytes(Vec<u8>),
 }
 
 macro_rules! bind {
@@ -59,19 +78,19 @@ macro_rules! bind {
 }
 
 enum Either<'a> {
-    Sqlite(&'a mut SqliteConnection),
-    Postgres(&'a mut PgConnection),
+    Sqlite(&'a rusqlite::Connection),
+    Postgres(&'a mut sqlx::PgConnection),
 }
 
 impl Tx {
     pub(crate) fn new(conn: Conn) -> Tx {
-        Tx { conn, again: false }
+        Tx { conn, again: false, savepoints: true }
     }
 
     fn either(&mut self) -> Either<'_> {
         match &mut self.conn {
             Conn::Sqlite(conn) => Either::Sqlite(conn),
-            Conn::SqlitePooled(conn) => Either::Sqlite(conn),
+            Conn::SqliteLent(lent) => Either::Sqlite(lent.connection()),
             Conn::Postgres(conn) => Either::Postgres(conn),
         }
     }
@@ -82,45 +101,43 @@ impl Tx {
             self.again = true;
             return StoreError::Again(error.to_string());
         }
-        let head: String = sql.split_whitespace().take(4).collect::<Vec<_>>().join(" ");
-        StoreError::Unavailable(format!("{head}: {error}"))
+        broken(sql, error)
     }
 
     /// Runs a statement; gives the number of rows it touched.
     pub(crate) async fn exec(&mut self, sql: &'static str, params: &[P<'_>]) -> Result<u64, StoreError> {
-        let done = match self.either() {
+        match self.either() {
             Either::Sqlite(conn) => {
-                bind!(sqlx::query(sql), params).execute(conn).await.map(|d| d.rows_affected())
+                let done = prepared(conn, sql, params).and_then(|mut s| s.raw_execute());
+                done.map(|touched| touched as u64).map_err(|error| broken(sql, &error))
             }
             Either::Postgres(conn) => {
-                bind!(sqlx::query(sql), params).execute(conn).await.map(|d| d.rows_affected())
+                let done = bind!(sqlx::query(sql), params).execute(conn).await;
+                done.map(|d| d.rows_affected()).map_err(|error| self.failed(sql, &error))
             }
-        };
-        done.map_err(|error| self.failed(sql, &error))
+        }
     }
 
-    /// Runs a statement without parameters and without preparing it (BEGIN, SAVEPOINT).
+    /// Runs a statement without parameters (BEGIN, SAVEPOINT, a part of the schema).
     pub(crate) async fn plain(&mut self, sql: &'static str) -> Result<(), StoreError> {
-        let done = match self.either() {
-            Either::Sqlite(conn) => conn.execute(sql).await.map(|_| ()),
-            Either::Postgres(conn) => conn.execute(sql).await.map(|_| ()),
-        };
-        done.map_err(|error| self.failed(sql, &error))
+        match self.either() {
+            Either::Sqlite(conn) => plain(conn, sql),
+            Either::Postgres(conn) => {
+                let done = conn.execute(sql).await;
+                done.map(|_| ()).map_err(|error| self.failed(sql, &error))
+            }
+        }
     }
 
     /// All rows.
     pub(crate) async fn rows(&mut self, sql: &'static str, params: &[P<'_>]) -> Result<Vec<Row>, StoreError> {
-        let rows = match self.either() {
-            Either::Sqlite(conn) => bind!(sqlx::query(sql), params)
-                .fetch_all(conn)
-                .await
-                .map(|rows| rows.into_iter().map(Row::Sqlite).collect::<Vec<_>>()),
-            Either::Postgres(conn) => bind!(sqlx::query(sql), params)
-                .fetch_all(conn)
-                .await
-                .map(|rows| rows.into_iter().map(Row::Postgres).collect()),
-        };
-        rows.map_err(|error| self.failed(sql, &error))
+        match self.either() {
+            Either::Sqlite(conn) => fetch(conn, sql, params, usize::MAX).map_err(|error| broken(sql, &error)),
+            Either::Postgres(conn) => match bind!(sqlx::query(sql), params).fetch_all(conn).await {
+                Ok(rows) => Ok(rows.into_iter().map(Row::Postgres).collect()),
+                Err(error) => Err(self.failed(sql, &error)),
+            },
+        }
     }
 
     /// The first row, if there is one.
@@ -129,15 +146,15 @@ impl Tx {
         sql: &'static str,
         params: &[P<'_>],
     ) -> Result<Option<Row>, StoreError> {
-        let row = match self.either() {
+        match self.either() {
             Either::Sqlite(conn) => {
-                bind!(sqlx::query(sql), params).fetch_optional(conn).await.map(|row| row.map(Row::Sqlite))
+                fetch(conn, sql, params, 1).map(|mut rows| rows.pop()).map_err(|error| broken(sql, &error))
             }
-            Either::Postgres(conn) => {
-                bind!(sqlx::query(sql), params).fetch_optional(conn).await.map(|row| row.map(Row::Postgres))
-            }
-        };
-        row.map_err(|error| self.failed(sql, &error))
+            Either::Postgres(conn) => match bind!(sqlx::query(sql), params).fetch_optional(conn).await {
+                Ok(row) => Ok(row.map(Row::Postgres)),
+                Err(error) => Err(self.failed(sql, &error)),
+            },
+        }
     }
 
     /// Whether this is PostgreSQL.
@@ -146,20 +163,113 @@ impl Tx {
     }
 }
 
-macro_rules! get {
-    ($row:expr, $index:expr, $type:ty) => {
-        match $row {
-            Row::Sqlite(row) => row.try_get::<$type, _>($index),
-            Row::Postgres(row) => row.try_get::<$type, _>($index),
+/// `INSERT INTO wf_inbox …: disk I/O error`: the head of the statement and what the driver says.
+fn broken(sql: &str, error: &dyn std::fmt::Display) -> StoreError {
+    let head: String = sql.split_whitespace().take(4).collect::<Vec<_>>().join(" ");
+    StoreError::Unavailable(format!("{head}: {error}"))
+}
+
+/// A statement of the connection's cache with its parameters bound. SQLite numbers `$2` by its first
+/// appearance, not by its name, so parameters are bound by name.
+fn prepared<'c>(
+    conn: &'c rusqlite::Connection,
+    sql: &str,
+    params: &[P<'_>],
+) -> rusqlite::Result<rusqlite::CachedStatement<'c>> {
+    let mut statement = conn.prepare_cached(sql)?;
+    for index in 1..=statement.parameter_count() {
+        let param = statement
+            .parameter_name(index)
+            .and_then(|name| name.get(1..)?.parse::<usize>().ok())
+            .and_then(|n| params.get(n.checked_sub(1)?))
+            .ok_or(rusqlite::Error::InvalidParameterCount(params.len(), index))?;
+        statement.raw_bind_parameter(index, param)?;
+    }
+    Ok(statement)
+}
+
+impl rusqlite::ToSql for P<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let int = |v: i64| ToSqlOutput::Borrowed(ValueRef::Integer(v));
+        let null = ToSqlOutput::Borrowed(ValueRef::Null);
+        Ok(match *self {
+            P::I(v) => int(v),
+            P::OI(v) => v.map_or(null, int),
+            P::T(v) => ToSqlOutput::Borrowed(ValueRef::Text(v.as_bytes())),
+            P::OT(v) => v.map_or(null, |v| ToSqlOutput::Borrowed(ValueRef::Text(v.as_bytes()))),
+            P::B(v) => ToSqlOutput::Borrowed(ValueRef::Blob(v)),
+        })
+    }
+}
+
+/// Runs a statement without parameters to its end.
+pub(crate) fn plain(conn: &rusqlite::Connection, sql: &str) -> Result<(), StoreError> {
+    fetch(conn, sql, &[], 0).map(|_| ()).map_err(|error| broken(sql, &error))
+}
+
+/// Up to `most` rows; with 0 the statement is run to its end and its rows are dropped.
+fn fetch(
+    conn: &rusqlite::Connection,
+    sql: &str,
+    params: &[P<'_>],
+    most: usize,
+) -> rusqlite::Result<Vec<Row>> {
+    let mut statement = prepared(conn, sql, params)?;
+    let columns = statement.column_count();
+    let mut rows = statement.raw_query();
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        if most == 0 {
+            continue;
         }
-        .map_err(|error| StoreError::Corrupt(format!("column {}: {error}", $index)))
+        let cells = (0..columns).map(|index| cell(row.get_ref(index)?, index)).collect::<Result<_, _>>()?;
+        found.push(Row::Sqlite(cells));
+        if found.len() == most {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+fn cell(value: ValueRef<'_>, index: usize) -> rusqlite::Result<Cell> {
+    Ok(match value {
+        ValueRef::Null => Cell::Null,
+        ValueRef::Integer(v) => Cell::Int(v),
+        ValueRef::Text(v) => Cell::Text(
+            std::str::from_utf8(v).map_err(|error| rusqlite::Error::Utf8Error(index, error))?.to_owned(),
+        ),
+        ValueRef::Blob(v) => Cell::Bytes(v.to_vec()),
+        ValueRef::Real(_) => {
+            return Err(rusqlite::Error::InvalidColumnType(
+                index,
+                "a column of a type we do not store".to_owned(),
+                rusqlite::types::Type::Real,
+            ));
+        }
+    })
+}
+
+/// A typed column of either engine.
+macro_rules! get {
+    ($row:expr, $index:expr, $type:ty, $($cell:pat => $value:expr),+) => {
+        match $row {
+            Row::Sqlite(cells) => match cells.get($index) {
+                $(Some($cell) => Ok($value),)+
+                other => Err(StoreError::Corrupt(format!(
+                    "column {}: {other:?} is no {}", $index, stringify!($type)
+                ))),
+            },
+            Row::Postgres(row) => row
+                .try_get::<$type, _>($index)
+                .map_err(|error| StoreError::Corrupt(format!("column {}: {error}", $index))),
+        }
     };
 }
 
 impl Row {
     /// An integer column.
     pub(crate) fn int(&self, index: usize) -> Result<i64, StoreError> {
-        get!(self, index, i64)
+        get!(self, index, i64, Cell::Int(v) => *v)
     }
 
     /// A computed 0 or 1: PostgreSQL gives its literals as a shorter integer.
@@ -174,22 +284,22 @@ impl Row {
 
     /// An integer column that may be NULL.
     pub(crate) fn maybe_int(&self, index: usize) -> Result<Option<i64>, StoreError> {
-        get!(self, index, Option<i64>)
+        get!(self, index, Option<i64>, Cell::Int(v) => Some(*v), Cell::Null => None)
     }
 
     /// A text column.
     pub(crate) fn text(&self, index: usize) -> Result<String, StoreError> {
-        get!(self, index, String)
+        get!(self, index, String, Cell::Text(v) => v.clone())
     }
 
     /// A text column that may be NULL.
     pub(crate) fn maybe_text(&self, index: usize) -> Result<Option<String>, StoreError> {
-        get!(self, index, Option<String>)
+        get!(self, index, Option<String>, Cell::Text(v) => Some(v.clone()), Cell::Null => None)
     }
 
     /// A column of bytes.
     pub(crate) fn bytes(&self, index: usize) -> Result<Vec<u8>, StoreError> {
-        get!(self, index, Vec<u8>)
+        get!(self, index, Vec<u8>, Cell::Bytes(v) => v.clone())
     }
 
     /// A column of 16 bytes.
@@ -199,7 +309,13 @@ impl Row {
 
     /// A JSON column.
     pub(crate) fn json<T: serde::de::DeserializeOwned>(&self, index: usize) -> Result<T, StoreError> {
-        serde_json::from_str(&self.text(index)?)
-            .map_err(|error| StoreError::Corrupt(format!("column {index}: {error}")))
+        let text = match self {
+            Row::Sqlite(cells) => match cells.get(index) {
+                Some(Cell::Text(text)) => text,
+                _ => &self.text(index)?,
+            },
+            Row::Postgres(_) => &self.text(index)?,
+        };
+        serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("column {index}: {error}")))
     }
 }

@@ -102,6 +102,8 @@ states:
 #[derive(Default)]
 struct Toy {
     plan: Mutex<HashMap<String, Vec<&'static str>>>,
+    /// What was said to transactional calls: a transaction that is run again must be told the same.
+    told: Mutex<HashMap<String, &'static str>>,
     charges: Mutex<HashMap<String, u32>>,
     refunds: AtomicU32,
     hang: std::sync::atomic::AtomicBool,
@@ -114,6 +116,12 @@ impl Toy {
 
     fn next(&self, step: &str, usual: &'static str) -> &'static str {
         self.plan.lock().expect("test").get_mut(step).and_then(Vec::pop).unwrap_or(usual)
+    }
+
+    fn next_in(&self, call: &StepCall, usual: &'static str) -> &'static str {
+        let StepCall { step, key, attempt, version, .. } = call;
+        let id = format!("{step} {key} {attempt} {version}");
+        self.told.lock().expect("test").entry(id).or_insert_with(|| self.next(step, usual))
     }
 
     fn charged(&self) -> usize {
@@ -219,7 +227,7 @@ impl Steps<Tx> for ToySteps {
                 tx.settle_holds(&call.merchant, uid, "", false, 0).await.map_err(broken)?;
                 Ok(StepResult::outcome("done"))
             }
-            "finish" => match self.0.next("finish", "ok") {
+            "finish" => match self.0.next_in(&call, "ok") {
                 "lost" => {
                     tx.settle_holds(&call.merchant, uid, "", true, 0).await.map_err(broken)?;
                     Ok(StepResult::outcome("lost").refuse())

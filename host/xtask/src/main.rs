@@ -34,6 +34,9 @@ enum Task {
         /// Leave out the run with 100,000 finished executions.
         #[arg(long)]
         quick: bool,
+        /// Only this one, without fsyncs and memory: bench8, bench8_strict, checkout.
+        #[arg(long, value_name = "NAME")]
+        only: Option<String>,
     },
     /// Builds all components and puts them into `<target>/guests`.
     Guests,
@@ -60,10 +63,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs `till-demo`, which starts the real binaries.
-fn seen_from_outside(command: &str, args: Vec<OsString>) -> Result<()> {
+/// Runs `till-demo`, which starts the real binaries of the same profile.
+fn seen_from_outside(profile: &str, command: &str, args: Vec<OsString>) -> Result<()> {
     let target = cargo::target()?;
-    let mut demo = Command::new(target.join("debug").join("till-demo"));
+    let mut demo = Command::new(target.join(profile).join("till-demo"));
     demo.arg("--root").arg(cargo::root()).arg("--target").arg(&target).arg(command).args(args);
     cargo::finish(&mut demo)
 }
@@ -74,17 +77,19 @@ fn run(task: &Task) -> Result<()> {
             guests::build()?;
             println!("building the host and the gateway simulator (the first time takes some minutes)");
             cargo::run(&["build", "--workspace", "--bins"])?;
-            seen_from_outside("demo", keep.then(|| "--keep".into()).into_iter().collect())
+            seen_from_outside("debug", "demo", keep.then(|| "--keep".into()).into_iter().collect())
         }
-        Task::Bench { json, quick } => {
+        Task::Bench { json, quick, only } => {
             guests::build()?;
-            cargo::run(&["build", "--workspace", "--bins"])?;
-            cargo::run(&["build", "--release", "-p", "till", "-p", "till-simulator"])?;
+            cargo::run(&["build", "--release", "-p", "till", "-p", "till-simulator", "-p", "till-demo"])?;
             let mut args: Vec<OsString> = quick.then(|| "--quick".into()).into_iter().collect();
             if let Some(file) = json {
                 args.extend(["--json".into(), file.into()]);
             }
-            seen_from_outside("bench", args)
+            if let Some(only) = only {
+                args.extend(["--only".into(), only.into()]);
+            }
+            seen_from_outside("release", "bench", args)
         }
         Task::Guests => guests::build().map(|_| ()),
         Task::Test { filter } => tests::run(filter.as_deref()),

@@ -27,7 +27,8 @@ const MAY_KNOW_ALL: &[&str] = &["till", "till-demo", "till-tests"];
 /// Words that only these folders may say.
 const ONE_ROOM: &[(&str, &[&str])] = &[
     // The bench measures the bare database beside Till.
-    ("sqlx", &["host/store", "host/demo", "tests"]),
+    ("sqlx", &["host/store"]),
+    ("rusqlite", &["host/store", "host/demo", "tests"]),
     ("wasmtime", &["host/sandbox"]),
     ("axum", &["host/api", "tests/simulator"]),
 ];

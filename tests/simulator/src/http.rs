@@ -84,7 +84,7 @@ async fn intent(
     if !provider.knows(&headers) {
         return answer(unauthorized());
     }
-    match provider.0.ledger.intent(&id).await {
+    match provider.0.ledger.intent(&id) {
         Ok(Some(intent)) => answer(Reply { status: 200, body: json!(intent), fresh: false }),
         Ok(None) => answer(error(404, "no_such_intent", "there is no such payment")),
         Err(broken) => failed(&broken),
@@ -99,7 +99,7 @@ async fn by_key(
     if !provider.knows(&headers) {
         return answer(unauthorized());
     }
-    match provider.0.ledger.by_key(&key).await {
+    match provider.0.ledger.by_key(&key) {
         Ok(Some(body)) => answer(Reply { status: 200, body, fresh: false }),
         Ok(None) => answer(error(404, "no_such_key", "no request with this key was carried out")),
         Err(broken) => failed(&broken),
@@ -107,7 +107,7 @@ async fn by_key(
 }
 
 async fn charges(State(provider): State<Provider>) -> Response<Body> {
-    match provider.0.ledger.movements().await {
+    match provider.0.ledger.movements() {
         Ok(body) => answer(Reply { status: 200, body, fresh: false }),
         Err(broken) => failed(&broken),
     }
@@ -183,7 +183,7 @@ impl Provider {
         if behaviour == Behaviour::Slow {
             tokio::time::sleep(SLOW).await;
         }
-        let reply = match self.0.ledger.change(&change, behaviour).await {
+        let reply = match self.0.ledger.change(&change, behaviour) {
             Ok(reply) => reply,
             Err(broken) => return failed(&broken),
         };

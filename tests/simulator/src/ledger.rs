@@ -4,14 +4,12 @@
 //! request can never move money twice, whatever became of its answer.
 
 use crate::behaviour::{Behaviour, Operation};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
-use sqlx::{Row, SqliteConnection};
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The provider's own payment, as it is stored and answered.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -49,9 +47,10 @@ pub struct Reply {
     pub fresh: bool,
 }
 
+/// One connection: changes are made one after the other.
 #[derive(Clone)]
 pub struct Ledger {
-    pool: SqlitePool,
+    connection: Arc<Mutex<Connection>>,
 }
 
 const SCHEMA: &str = "
@@ -65,41 +64,38 @@ create table if not exists movements (
 ";
 
 impl Ledger {
-    pub async fn open(path: &Path) -> anyhow::Result<Ledger> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full);
-        // One connection: changes are made one after the other.
-        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
-        sqlx::raw_sql(SCHEMA).execute(&pool).await?;
-        Ok(Ledger { pool })
+    pub fn open(path: &Path) -> anyhow::Result<Ledger> {
+        let connection = Connection::open(path)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.execute_batch(SCHEMA)?;
+        Ok(Ledger { connection: Arc::new(Mutex::new(connection)) })
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        // A panic inside a change has rolled it back.
+        self.connection.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Carries a change out, or gives the answer it had before.
-    pub async fn change(&self, change: &Change, behaviour: Behaviour) -> anyhow::Result<Reply> {
-        let mut tx = self.pool.begin_with("begin immediate").await?;
+    pub fn change(&self, change: &Change, behaviour: Behaviour) -> anyhow::Result<Reply> {
+        let mut connection = self.connection();
+        let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let hash =
             Sha256::digest(serde_json::to_vec(&json!([change.operation, change.intent, change.body]))?)
                 .to_vec();
-        let known = sqlx::query("select hash, status, body from keys where key = $1")
-            .bind(&change.key)
-            .fetch_optional(&mut *tx)
-            .await?;
-        if let Some(row) = known {
-            if row.try_get::<Vec<u8>, _>("hash")? != hash {
+        let known: Option<(Vec<u8>, u16, String)> = tx
+            .prepare_cached("select hash, status, body from keys where key = ?1")?
+            .query_row([&change.key], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        if let Some((known, status, body)) = known {
+            if known != hash {
                 return Ok(error(422, "key_reused", "this key came before with another request"));
             }
-            let body: String = row.try_get("body")?;
-            return Ok(Reply {
-                status: u16::try_from(row.try_get::<i64, _>("status")?)?,
-                body: serde_json::from_str(&body)?,
-                fresh: false,
-            });
+            return Ok(Reply { status, body: serde_json::from_str(&body)?, fresh: false });
         }
         let before = match &change.intent {
-            Some(id) => match load(&mut tx, id).await? {
+            Some(id) => match load(&tx, id)? {
                 Some(intent) => Some(intent),
                 None => return Ok(error(404, "no_such_intent", "there is no such payment")),
             },
@@ -110,89 +106,87 @@ impl Ledger {
             // A refused request changes nothing and its key stays free.
             Err(refused) => return Ok(refused),
         };
-        sqlx::query("insert into intents (id, body) values ($1, $2) on conflict (id) do update set body = excluded.body")
-            .bind(&intent.id)
-            .bind(serde_json::to_string(&intent)?)
-            .execute(&mut *tx)
-            .await?;
+        tx.prepare_cached(
+            "insert into intents (id, body) values (?1, ?2) on conflict (id) do update set body = excluded.body",
+        )?
+        .execute([&intent.id, &serde_json::to_string(&intent)?])?;
         for (operation, amount) in moved {
-            sqlx::query(
-                "insert into movements (operation, intent, key, amount, currency, at_ms) values ($1, $2, $3, $4, $5, $6)",
-            )
-            .bind(operation.as_str())
-            .bind(&intent.id)
-            .bind(&change.key)
-            .bind(amount)
-            .bind(&intent.currency)
-            .bind(i64::try_from(change.now_ms)?)
-            .execute(&mut *tx)
-            .await?;
+            tx.prepare_cached(
+                "insert into movements (operation, intent, key, amount, currency, at_ms) values (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![
+                operation.as_str(),
+                intent.id,
+                change.key,
+                amount,
+                intent.currency,
+                i64::try_from(change.now_ms)?
+            ])?;
         }
         let body = serde_json::to_value(&intent)?;
-        sqlx::query(
-            "insert into keys (key, operation, intent, hash, status, body) values ($1, $2, $3, $4, 200, $5)",
-        )
-        .bind(&change.key)
-        .bind(change.operation.as_str())
-        .bind(&intent.id)
-        .bind(hash)
-        .bind(body.to_string())
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await?;
+        tx.prepare_cached(
+            "insert into keys (key, operation, intent, hash, status, body) values (?1, ?2, ?3, ?4, 200, ?5)",
+        )?
+        .execute(params![
+            change.key,
+            change.operation.as_str(),
+            intent.id,
+            hash,
+            body.to_string()
+        ])?;
+        tx.commit()?;
         Ok(Reply { status: 200, body, fresh: true })
     }
 
     /// The payment as it is now.
-    pub async fn intent(&self, id: &str) -> anyhow::Result<Option<Intent>> {
-        load(&mut *self.pool.acquire().await?, id).await
+    pub fn intent(&self, id: &str) -> anyhow::Result<Option<Intent>> {
+        load(&self.connection(), id)
     }
 
     /// What a key did, and the payment as it is now.
-    pub async fn by_key(&self, key: &str) -> anyhow::Result<Option<Value>> {
-        let row = sqlx::query("select operation, intent, body from keys where key = $1")
-            .bind(key)
-            .fetch_optional(&self.pool)
-            .await?;
-        let Some(row) = row else { return Ok(None) };
-        let answered: String = row.try_get("body")?;
-        let intent = self.intent(&row.try_get::<String, _>("intent")?).await?;
+    pub fn by_key(&self, key: &str) -> anyhow::Result<Option<Value>> {
+        let connection = self.connection();
+        let row: Option<(String, String, String)> = connection
+            .prepare_cached("select operation, intent, body from keys where key = ?1")?
+            .query_row([key], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        let Some((operation, intent, answered)) = row else { return Ok(None) };
         Ok(Some(json!({
             "key": key,
-            "operation": row.try_get::<String, _>("operation")?,
+            "operation": operation,
             "answered": serde_json::from_str::<Value>(&answered)?,
-            "intent": intent,
+            "intent": load(&connection, &intent)?,
         })))
     }
 
     /// All movements of money, in order.
-    pub async fn movements(&self) -> anyhow::Result<Value> {
-        let rows =
-            sqlx::query("select operation, intent, key, amount, currency, at_ms from movements order by seq")
-                .fetch_all(&self.pool)
-                .await?;
-        let charges: Result<Vec<Value>, sqlx::Error> = rows
-            .iter()
-            .map(|row| {
+    pub fn movements(&self) -> anyhow::Result<Value> {
+        let connection = self.connection();
+        let mut statement = connection.prepare_cached(
+            "select operation, intent, key, amount, currency, at_ms from movements order by seq",
+        )?;
+        let charges: Vec<Value> = statement
+            .query_map([], |row| {
                 Ok(json!({
-                    "operation": row.try_get::<String, _>("operation")?,
-                    "intent": row.try_get::<String, _>("intent")?,
-                    "key": row.try_get::<String, _>("key")?,
-                    "amount": row.try_get::<i64, _>("amount")?,
-                    "currency": row.try_get::<String, _>("currency")?,
-                    "at_ms": row.try_get::<i64, _>("at_ms")?,
+                    "operation": row.get::<_, String>(0)?,
+                    "intent": row.get::<_, String>(1)?,
+                    "key": row.get::<_, String>(2)?,
+                    "amount": row.get::<_, i64>(3)?,
+                    "currency": row.get::<_, String>(4)?,
+                    "at_ms": row.get::<_, i64>(5)?,
                 }))
-            })
-            .collect();
-        Ok(json!({ "charges": charges? }))
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(json!({ "charges": charges }))
     }
 }
 
-async fn load(connection: &mut SqliteConnection, id: &str) -> anyhow::Result<Option<Intent>> {
-    let row =
-        sqlx::query("select body from intents where id = $1").bind(id).fetch_optional(connection).await?;
-    let Some(row) = row else { return Ok(None) };
-    Ok(Some(serde_json::from_str(&row.try_get::<String, _>("body")?)?))
+fn load(connection: &Connection, id: &str) -> anyhow::Result<Option<Intent>> {
+    let body: Option<String> = connection
+        .prepare_cached("select body from intents where id = ?1")?
+        .query_row([id], |row| row.get(0))
+        .optional()?;
+    Ok(body.map(|body| serde_json::from_str(&body)).transpose()?)
 }
 
 pub fn error(status: u16, code: &str, text: &str) -> Reply {

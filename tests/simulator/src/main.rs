@@ -29,7 +29,7 @@ struct Args {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let ledger = ledger::Ledger::open(&args.database).await?;
+    let ledger = ledger::Ledger::open(&args.database)?;
     let listener = tokio::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, args.port))).await?;
     // Whoever started us reads this line to learn the port.
     println!("http://{}", listener.local_addr()?);

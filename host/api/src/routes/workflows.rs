@@ -4,6 +4,7 @@
 //! with the scope `operator` sees all of its merchant and sends as an operator. What belongs to somebody else
 //! is not found. Checkouts have their own routes; here they are for operators only.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -163,14 +164,6 @@ pub(crate) struct JournalOut {
     next_after: Option<i64>,
 }
 
-/// Whether an instance waits for somebody or something, or is at its end.
-fn rests(instance: &Instance) -> bool {
-    match instance.status {
-        Status::Completed | Status::Parked | Status::Waiting => true,
-        Status::Running | Status::Compensating => instance.control.due_us > instance.updated_us,
-    }
-}
-
 /// Shoppers reach checkouts through their own routes.
 fn allowed(caller: &Caller, workflow: &str) -> Result<(), Problem> {
     if workflow != CHECKOUT || caller.has(OPERATOR) {
@@ -189,10 +182,9 @@ async fn own(app: &App, caller: &Caller, workflow: &str, id: &str) -> Result<Ins
 }
 
 /// The instance after at most `wait`.
-async fn after(app: &App, caller: &Caller, uid: Uuid, wait: Duration) -> Result<Instance, Problem> {
-    let seen = app.runner.wait(&caller.merchant, uid, wait, rests).await?;
-    let seen = seen.ok_or_else(|| Problem::internal(format!("instance {uid} vanished")))?;
-    Ok(Instance::clone(&seen))
+async fn after(app: &App, caller: &Caller, uid: Uuid, wait: Duration) -> Result<Arc<Instance>, Problem> {
+    let seen = app.runner.wait(&caller.merchant, uid, wait, Instance::rests).await?;
+    seen.ok_or_else(|| Problem::internal(format!("instance {uid} vanished")))
 }
 
 fn answer(status: StatusCode, instance: &Instance) -> Result<Response, Problem> {
@@ -232,11 +224,15 @@ pub(crate) async fn start(
         hash,
     };
     let started = app.runner.start(request).await?;
-    let uid = match started.watch.last() {
-        Some(instance) => instance.uid,
-        None => own(&app, &caller, &workflow, &id).await?.uid,
+    let wait = prefer_wait(&headers, 0);
+    let begun = tokio::time::Instant::now();
+    // Most come to rest in this process: what its drive says needs no look at the store.
+    let rested = started.watch.rested(wait).await;
+    let instance = match started.watch.last() {
+        Some(seen) if rested || wait.is_zero() => seen,
+        Some(seen) => after(&app, &caller, seen.uid, wait.saturating_sub(begun.elapsed())).await?,
+        None => Arc::new(own(&app, &caller, &workflow, &id).await?),
     };
-    let instance = after(&app, &caller, uid, prefer_wait(&headers, 0)).await?;
     let status = if started.created { StatusCode::CREATED } else { StatusCode::OK };
     let url = format!("/api/v1/workflows/{workflow}/instances/{id}");
     Ok(with(answer(status, &instance)?, header::LOCATION, &url))
@@ -253,7 +249,7 @@ pub(crate) async fn read(
     At((workflow, id)): At<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mut instance = own(&app, &caller, &workflow, &id).await?;
+    let mut instance = Arc::new(own(&app, &caller, &workflow, &id).await?);
     let wait = prefer_wait(&headers, 0);
     if !wait.is_zero() {
         instance = after(&app, &caller, instance.uid, wait).await?;
@@ -418,7 +414,7 @@ async fn became(
         }
         SignalAnswer::Forbidden(why) => return Err(Problem::new(Code::Forbidden, why)),
     };
-    answer(status, &after(app, caller, uid, prefer_wait(headers, 0)).await?)
+    answer(status, &*after(app, caller, uid, prefer_wait(headers, 0)).await?)
 }
 
 /// Lets a parked instance go on. Needs the scope `operator`; who and why are journalled.

@@ -17,17 +17,11 @@ const COMPENSATION_FIRST_US: i64 = 1_000_000;
 const COMPENSATION_CAP_US: i64 = 30 * 60 * 1_000_000;
 
 /// Records the outcome of the newest compensation: `done` pops it, anything else is tried again.
-pub fn compensated(
-    def: &Definition,
-    instance: &mut Instance,
-    result: &StepResult,
-    now_us: i64,
-    log: &mut Log,
-) {
+pub fn compensated(instance: &mut Instance, result: &StepResult, now_us: i64, log: &mut Log) {
     if result.outcome != "done" {
         let why =
             result.note.get("why").and_then(Value::as_str).unwrap_or("the answer was not `done`").to_owned();
-        return retry_compensation(def, instance, &result.outcome, &why, now_us, log);
+        return retry_compensation(instance, &result.outcome, &why, now_us, log);
     }
     let Some(undo) = instance.control.undo.pop() else { return };
     merge(instance.context_mut(), &result.patch);
@@ -46,14 +40,7 @@ pub fn compensated(
 
 /// A compensation did not work: it is tried again later under the same key, and parked when its tries
 /// run out. It is never given up silently.
-pub fn retry_compensation(
-    _def: &Definition,
-    instance: &mut Instance,
-    code: &str,
-    why: &str,
-    now_us: i64,
-    log: &mut Log,
-) {
+pub fn retry_compensation(instance: &mut Instance, code: &str, why: &str, now_us: i64, log: &mut Log) {
     let Some(undo) = instance.control.undo.last().cloned() else { return };
     let (attempt, key) = instance.control.intent.take().map_or((0, None), |i| (i.attempt, Some(i.key)));
     instance.control.tries += 1;

@@ -45,14 +45,8 @@ pub fn intent(instance: &mut Instance, step: &str, undoing: bool, now_us: i64, l
 /// Forward it is `unknown`; a compensation is tried again, and asks before it sends.
 pub fn lost(def: &Definition, instance: &mut Instance, now_us: i64, log: &mut Log) {
     if instance.status == Status::Compensating {
-        compensate::retry_compensation(
-            def,
-            instance,
-            "lost",
-            "the process ended while the call was in the air",
-            now_us,
-            log,
-        );
+        let why = "the process ended while the call was in the air";
+        compensate::retry_compensation(instance, "lost", why, now_us, log);
         return;
     }
     let result = StepResult::outcome("unknown")

@@ -49,6 +49,33 @@ impl Held {
         }
     }
 
+    /// Records what a step gave that ran outside the database.
+    fn ran(
+        &mut self,
+        class: Class,
+        step: &str,
+        undoing: bool,
+        result: Result<StepResult, StepFault>,
+        now_us: i64,
+    ) {
+        let (definition, instance, log) = (&self.definition, &mut self.instance, &mut self.log);
+        match result {
+            Ok(result) if undoing => decide::compensated(instance, &result, now_us, log),
+            Ok(result) => decide::step_done(definition, instance, class, &result, now_us, log),
+            Err(fault) if undoing => {
+                let (code, text) = fault.parts();
+                decide::retry_compensation(instance, code, text, now_us, log);
+            }
+            Err(StepFault::Fault { code, text }) => {
+                decide::fault(definition, instance, step, &code, &text, now_us, log);
+            }
+            Err(fault @ (StepFault::NotSent { .. } | StepFault::Database(_))) => {
+                let (code, text) = fault.parts();
+                decide::not_sent(definition, instance, step, code, text, now_us, log);
+            }
+        }
+    }
+
     fn dirty(&self) -> bool {
         self.fresh
             || self.owned
@@ -166,21 +193,8 @@ impl<S: Store> Runner<S> {
     async fn read_step(&self, held: &mut Held, step: &str, undoing: bool, now_us: i64) {
         let call = call(&held.instance, &held.definition, step, undoing, now_us);
         let result = self.steps.run(call).await;
-        let (instance, log) = (&mut held.instance, &mut held.log);
         let class = self.class_of(step).unwrap_or(Class::Pure);
-        match result {
-            Ok(result) if undoing => decide::compensated(&held.definition, instance, &result, now_us, log),
-            Ok(result) => decide::step_done(&held.definition, instance, class, &result, now_us, log),
-            Err(StepFault::NotSent { code, text }) => {
-                decide::not_sent(&held.definition, instance, step, &code, &text, now_us, log);
-            }
-            Err(StepFault::Database(text)) => {
-                decide::not_sent(&held.definition, instance, step, "database", &text, now_us, log);
-            }
-            Err(StepFault::Fault { code, text }) => {
-                decide::fault(&held.definition, instance, step, &code, &text, now_us, log);
-            }
-        }
+        held.ran(class, step, undoing, result, now_us);
     }
 
     /// Runs the call of a committed intent. No transaction is open.
@@ -199,29 +213,7 @@ impl<S: Store> Runner<S> {
         };
         crash::point("call.response.before-outcome-commit");
         let now_us = self.clock.now_us();
-        let (instance, log) = (&mut held.instance, &mut held.log);
-        let (definition, step) = (&held.definition, &intent.step);
-        match (intent.undoing, result) {
-            (true, Ok(result)) => decide::compensated(definition, instance, &result, now_us, log),
-            (true, Err(StepFault::NotSent { code, text } | StepFault::Fault { code, text })) => {
-                decide::retry_compensation(definition, instance, &code, &text, now_us, log);
-            }
-            (true, Err(StepFault::Database(text))) => {
-                decide::retry_compensation(definition, instance, "database", &text, now_us, log);
-            }
-            (false, Ok(result)) => {
-                decide::step_done(definition, instance, Class::External, &result, now_us, log)
-            }
-            (false, Err(StepFault::NotSent { code, text })) => {
-                decide::not_sent(definition, instance, step, &code, &text, now_us, log);
-            }
-            (false, Err(StepFault::Database(text))) => {
-                decide::not_sent(definition, instance, step, "database", &text, now_us, log);
-            }
-            (false, Err(StepFault::Fault { code, text })) => {
-                decide::fault(definition, instance, step, &code, &text, now_us, log);
-            }
-        }
+        held.ran(Class::External, &intent.step, intent.undoing, result, now_us);
     }
 
     /// One durable commit: transactional steps first if `run` is set, then state, journal, outbox and the
@@ -383,7 +375,7 @@ impl<S: Store> Turn<S> {
             let result = match result {
                 Ok(result) if !result.refused => {
                     if undoing {
-                        decide::compensated(&self.definition, instance, &result, self.now_us, log);
+                        decide::compensated(instance, &result, self.now_us, log);
                         // Done for good: a later undo that fails must not bring this effect back.
                         safe = None;
                     } else {
@@ -410,36 +402,23 @@ impl<S: Store> Turn<S> {
             *log = before_log;
             match result {
                 Ok(result) if undoing => {
-                    decide::retry_compensation(
-                        &self.definition,
-                        instance,
-                        &result.outcome,
-                        "refused",
-                        self.now_us,
-                        log,
-                    );
+                    let now_us = self.now_us;
+                    decide::retry_compensation(instance, &result.outcome, "refused", now_us, log);
                 }
                 Ok(result) => decide::refused(&self.definition, instance, &state, &result, self.now_us, log),
-                Err(StepFault::Fault { code, text } | StepFault::NotSent { code, text }) => {
-                    if undoing {
-                        decide::retry_compensation(
-                            &self.definition,
-                            instance,
-                            &code,
-                            &text,
-                            self.now_us,
-                            log,
-                        );
-                    } else {
-                        // Parked, it stays where the segment began: what went before in it is rolled
-                        // back too and must run again with it.
-                        if self.definition.state(&state).is_some_and(|s| s.fault.is_some()) {
-                            state.clone_into(&mut instance.state);
-                        }
-                        decide::fault(&self.definition, instance, &step, &code, &text, self.now_us, log);
-                    }
+                Err(fault) if undoing => {
+                    let (code, text) = fault.parts();
+                    decide::retry_compensation(instance, code, text, self.now_us, log);
                 }
-                Err(StepFault::Database(_)) => {}
+                Err(fault) => {
+                    // Parked, it stays where the segment began: what went before in it is rolled back
+                    // too and must run again with it.
+                    if self.definition.state(&state).is_some_and(|s| s.fault.is_some()) {
+                        state.clone_into(&mut instance.state);
+                    }
+                    let (code, text) = fault.parts();
+                    decide::fault(&self.definition, instance, &step, code, text, self.now_us, log);
+                }
             }
         }
         Ok(ran)

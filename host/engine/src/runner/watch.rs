@@ -7,7 +7,7 @@ use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use super::Runner;
-use crate::instance::{Instance, Status};
+use crate::instance::Instance;
 use crate::ports::{Loaded, Store, StoreError};
 
 /// What a follower sees of a drive.
@@ -56,30 +56,23 @@ impl Watch {
         }
     }
 
-    /// Waits until nothing more happens by itself at once, for at most `limit`. True: it rests.
+    /// Waits until nothing more happens by itself at once, for at most `limit`. True: it rests; false also when
+    /// its drive was given up before.
     pub async fn rested(&self, limit: Duration) -> bool {
         let mut seen = self.seen.clone();
         let rests = async {
             loop {
-                let resting = match &*seen.borrow_and_update() {
-                    Seen::Committed(instance) => rests(instance),
-                    Seen::Failed(_) => true,
-                    Seen::Nothing => false,
-                };
-                if resting || seen.changed().await.is_err() {
-                    return;
+                match &*seen.borrow_and_update() {
+                    Seen::Committed(instance) if instance.rests() => return true,
+                    Seen::Failed(_) => return false,
+                    Seen::Committed(_) | Seen::Nothing => {}
+                }
+                if seen.changed().await.is_err() {
+                    return false;
                 }
             }
         };
-        tokio::time::timeout(limit, rests).await.is_ok()
-    }
-}
-
-/// Whether an instance waits for somebody or something, or is at its end.
-fn rests(instance: &Instance) -> bool {
-    match instance.status {
-        Status::Completed | Status::Parked | Status::Waiting => true,
-        Status::Running | Status::Compensating => instance.control.due_us > instance.updated_us,
+        tokio::time::timeout(limit, rests).await.unwrap_or(false)
     }
 }
 
@@ -141,7 +134,7 @@ impl<S: Store> Runner<S> {
         let leaves = async {
             loop {
                 let resting = match &*seen.borrow_and_update() {
-                    Seen::Committed(instance) => rests(instance),
+                    Seen::Committed(instance) => instance.rests(),
                     Seen::Failed(_) => true,
                     Seen::Nothing => false,
                 };
