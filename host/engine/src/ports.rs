@@ -102,8 +102,9 @@ pub struct Write<'a> {
     pub claims: bool,
     /// Who holds it afterwards; none: free.
     pub owner: Option<&'a str>,
-    /// When somebody has to look at it, epoch microseconds.
-    pub wake_us: i64,
+    /// When somebody has to look at it, epoch microseconds. None: the claim row stays as it is, its fence is
+    /// checked all the same.
+    pub wake_us: Option<i64>,
     /// Journal rows.
     pub entries: &'a [Entry],
     /// Outbox rows.

@@ -138,11 +138,12 @@ async fn insert_inbox(tx: &mut Tx, merchant: &str, signal: &Inbound) -> Result<b
 async fn write_claim(tx: &mut Tx, write: &Write<'_>, done: bool) -> Result<(bool, i64), StoreError> {
     let (merchant, uid) = (P::T(&write.instance.merchant), P::B(write.instance.uid.as_bytes()));
     let owner = write.owner.unwrap_or_default();
+    let Some(wake_us) = write.wake_us else { return Ok((false, write.expect_fence)) };
     if write.insert {
         if !done {
             let sql =
                 "INSERT INTO wf_ready (merchant, uid, wake_us, owner, poke, fence) VALUES ($1,$2,$3,$4,0,1)";
-            tx.exec(sql, &[merchant, uid, P::I(write.wake_us), P::T(owner)]).await?;
+            tx.exec(sql, &[merchant, uid, P::I(wake_us), P::T(owner)]).await?;
         }
         return Ok((false, 1));
     }
@@ -161,7 +162,7 @@ async fn write_claim(tx: &mut Tx, write: &Write<'_>, done: bool) -> Result<(bool
         // RETURNING sees of the old row differs between the engines; this does not depend on it.)
         tx.row(
             "UPDATE wf_ready SET wake_us = CASE WHEN poke = 1 AND $2 = '' THEN 0 ELSE $1 END, poke = CASE WHEN $2 = '' THEN 0 ELSE poke END, owner = $2, fence = $3 WHERE merchant = $4 AND uid = $5 AND fence = $6 RETURNING CASE WHEN wake_us = 0 THEN 1 ELSE 0 END",
-            &[P::I(write.wake_us.max(1)), P::T(owner), P::I(fence), merchant, uid, P::I(write.expect_fence)],
+            &[P::I(wake_us.max(1)), P::T(owner), P::I(fence), merchant, uid, P::I(write.expect_fence)],
         )
         .await?
     };
@@ -230,7 +231,8 @@ impl Port for Store {
         }
         let (poked, fence) = write_claim(tx, &write, done).await?;
         if !write.insert {
-            let sql = "UPDATE wf_instance SET state = $1, status = $2, ver = $3, context = $4, control = $5, updated_us = $6 WHERE merchant = $7 AND uid = $8 AND ver = $9";
+            const MOVE: &str = "UPDATE wf_instance SET state = $1, status = $2, ver = $3, context = $4, control = $5, updated_us = $6 WHERE merchant = $7 AND uid = $8 AND ver = $9";
+            const MOVE_HELD: &str = "UPDATE wf_instance SET state = $1, status = $2, ver = $3, context = $4, control = $5, updated_us = $6 WHERE merchant = $7 AND uid = $8 AND ver = $9 AND EXISTS (SELECT 1 FROM wf_ready r WHERE r.merchant = $7 AND r.uid = $8 AND r.fence = $10)";
             let params = [
                 P::T(&instance.state),
                 P::I(instance.status as i64),
@@ -241,8 +243,13 @@ impl Port for Store {
                 merchant,
                 uid,
                 P::I(write.expect_version),
+                P::I(write.expect_fence),
             ];
-            if tx.exec(sql, &params).await? == 0 {
+            let done = match write.wake_us {
+                Some(_) => tx.exec(MOVE, &params[..9]).await?,
+                None => tx.exec(MOVE_HELD, &params).await?,
+            };
+            if done == 0 {
                 return Err(StoreError::Conflict);
             }
         }
@@ -419,16 +426,22 @@ impl Store {
             "WHERE i.merchant = $1 AND ($2 = '' OR i.workflow = $2) AND ($3 = '' OR i.subject = $3) AND ($4 < 0 OR i.status = $4) AND i.uid < $5 ORDER BY i.uid DESC LIMIT $6",
             &LIST,
         );
-        let params = [
-            P::T(merchant),
-            P::T(workflow),
-            P::T(subject),
-            P::I(status.map_or(-1, |s| s as i64)),
-            P::B(before.as_bytes()),
-            P::I(limit),
-        ];
-        let rows = self.read().await?.rows(sql, &params).await?;
-        rows.iter().map(|row| loaded(row).map(|l| l.instance)).collect()
+        let (merchant, workflow, subject) = (merchant.to_owned(), workflow.to_owned(), subject.to_owned());
+        self.read_aside(move |tx| {
+            Box::pin(async move {
+                let params = [
+                    P::T(&merchant),
+                    P::T(&workflow),
+                    P::T(&subject),
+                    P::I(status.map_or(-1, |s| s as i64)),
+                    P::B(before.as_bytes()),
+                    P::I(limit),
+                ];
+                let rows = tx.rows(sql, &params).await?;
+                rows.iter().map(|row| loaded(row).map(|l| l.instance)).collect()
+            })
+        })
+        .await
     }
 
     /// The instance that committed the intent with this idempotency key.
@@ -441,8 +454,11 @@ impl Store {
     /// How many instances a merchant has. Counts rows: for benches and operators, not for requests.
     pub async fn instance_count(&self, merchant: &str) -> Result<i64, StoreError> {
         let sql = "SELECT COUNT(*) FROM wf_instance WHERE merchant = $1";
-        let row = self.read().await?.row(sql, &[P::T(merchant)]).await?;
-        row.map_or(Ok(0), |r| r.int(0))
+        let merchant = merchant.to_owned();
+        let count = self.read_aside(move |tx| {
+            Box::pin(async move { tx.row(sql, &[P::T(&merchant)]).await?.map_or(Ok(0), |r| r.int(0)) })
+        });
+        count.await
     }
 
     /// How an engine would run the statements every checkout passes: `(name, plan)`.

@@ -120,6 +120,22 @@ impl Store {
         }
     }
 
+    /// A read that may look at many rows: on SQLite away from the threads that answer everybody.
+    pub(crate) async fn read_aside<T, F>(&self, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'a> FnOnce(&'a mut Tx) -> futures::future::BoxFuture<'a, Result<T, StoreError>>
+            + Send
+            + 'static,
+    {
+        let mut tx = self.read().await?;
+        if tx.is_postgres() {
+            return read(&mut tx).await;
+        }
+        let done = tokio::task::spawn_blocking(move || futures::executor::block_on(read(&mut tx)));
+        done.await.unwrap_or_else(|error| Err(unavailable(error)))
+    }
+
     /// Durable commits and transactions so far.
     pub fn counts(&self) -> (u64, u64) {
         (self.counts.commits.load(Ordering::Relaxed), self.counts.transactions.load(Ordering::Relaxed))

@@ -631,7 +631,7 @@ async fn a_host_that_lost_the_race_writes_nothing() {
                             expect_fence: late.fence,
                             claims: true,
                             owner: None,
-                            wake_us: 1,
+                            wake_us: Some(1),
                             entries: &[],
                             events: &[],
                             consumed: &[],

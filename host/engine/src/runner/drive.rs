@@ -9,7 +9,7 @@ use super::{Error, LEASE_US, Runner};
 use crate::crash;
 use crate::decide::{self, Log, Next};
 use crate::definition::{Class, Commits, Definition};
-use crate::instance::{Asked, Instance, Intent};
+use crate::instance::{Asked, Instance, Intent, SEND_WINDOW_US};
 use crate::ports::{Inbound, Loaded, Store, StoreError, Write};
 use crate::step::{StepCall, StepFault, StepResult, TookEffect};
 
@@ -24,6 +24,8 @@ pub(super) struct Held {
     pub(super) fence: i64,
     /// Our lease is in the store.
     pub(super) owned: bool,
+    /// When it ends, epoch microseconds.
+    pub(super) lease_us: i64,
     pub(super) consumed: Vec<(String, String, i64)>,
     pub(super) signal: Option<Inbound>,
     /// The inbox must be looked at.
@@ -42,6 +44,7 @@ impl Held {
             fresh: false,
             fence: loaded.fence,
             owned: false,
+            lease_us: 0,
             consumed: vec![],
             signal: None,
             poked: loaded.poked,
@@ -105,6 +108,7 @@ impl<S: Store> Runner<S> {
             version: 0,
             fence: 0,
             owned: false,
+            lease_us: 0,
             consumed: vec![],
             signal: None,
             poked: false,
@@ -232,6 +236,7 @@ impl<S: Store> Runner<S> {
             version: held.version,
             fence: held.fence,
             owned: held.owned,
+            lease_us: held.lease_us,
             consumed: std::mem::take(&mut held.consumed),
             signal: held.signal.take(),
             done: Mutex::new(None),
@@ -257,6 +262,7 @@ impl<S: Store> Runner<S> {
         held.version = done.instance.version;
         held.fence = done.fence;
         held.owned = done.held_on;
+        held.lease_us = done.lease_us;
         held.fresh = false;
         held.touch = false;
         held.poked = held.poked || done.poked;
@@ -282,6 +288,7 @@ struct Turn<S: Store> {
     version: i64,
     fence: i64,
     owned: bool,
+    lease_us: i64,
     consumed: Vec<(String, String, i64)>,
     signal: Option<Inbound>,
     done: Mutex<Option<Done>>,
@@ -291,6 +298,7 @@ struct Done {
     instance: Instance,
     fence: i64,
     held_on: bool,
+    lease_us: i64,
     poked: bool,
 }
 
@@ -317,6 +325,11 @@ impl<S: Store> Turn<S> {
             Next::Ended | Next::Parked => (None, crate::instance::NEVER_US),
             _ => (Some(self.host.as_str()), self.now_us.saturating_add(LEASE_US)),
         };
+        // A lease that lasts is not written again with each step; before a call it is renewed.
+        let lasts = self.owned
+            && owner.is_some()
+            && instance.control.intent.is_none()
+            && self.lease_us >= self.now_us.saturating_add(SEND_WINDOW_US);
         crash::point("commit.in-tx");
         let poked = self
             .store
@@ -329,7 +342,7 @@ impl<S: Store> Turn<S> {
                     expect_fence: self.fence,
                     claims: !self.owned,
                     owner,
-                    wake_us,
+                    wake_us: (!lasts).then_some(wake_us),
                     entries: &log.entries,
                     events: &log.events,
                     consumed: &self.consumed,
@@ -339,7 +352,8 @@ impl<S: Store> Turn<S> {
             )
             .await?;
         let fence = if self.owned { self.fence } else { self.fence + 1 };
-        let done = Done { instance, fence, held_on: owner.is_some(), poked };
+        let lease_us = if lasts { self.lease_us } else { wake_us };
+        let done = Done { instance, fence, held_on: owner.is_some(), lease_us, poked };
         *self.done.lock().expect("no holder panics") = Some(done);
         Ok(())
     }
