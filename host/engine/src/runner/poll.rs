@@ -7,6 +7,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::drive::Held;
+use super::watch::Sitting;
 use super::{Error, Runner};
 use crate::decide;
 use crate::ports::Store;
@@ -16,12 +17,22 @@ const BATCH: i64 = 64;
 /// Longest sleep between two looks: other hosts on the same database do not nudge this one.
 const SLEEP_MAX: Duration = Duration::from_millis(500);
 
+/// What one look at the store found.
+struct Look {
+    /// Instances taken up.
+    taken: usize,
+    /// Instances that are due and driven already.
+    seated: usize,
+    /// When the next is due, epoch microseconds.
+    next_us: i64,
+}
+
 impl<S: Store> Runner<S> {
     /// Looks for due instances until the runner is stopped.
     pub async fn poll(self: Arc<Self>) {
         while !self.stopping.load(Ordering::Relaxed) {
             let sleep = match self.poll_once().await {
-                Ok((0, next_us)) => {
+                Ok(Look { taken: 0, next_us, .. }) => {
                     let until = next_us.saturating_sub(self.clock.now_us()).max(0);
                     Duration::from_micros(until.unsigned_abs()).min(SLEEP_MAX)
                 }
@@ -35,21 +46,26 @@ impl<S: Store> Runner<S> {
         }
     }
 
-    /// Drives what is due now. Gives how many instances were taken up, and when the next is due.
-    pub async fn poll_once(self: &Arc<Self>) -> Result<(usize, i64), Error> {
+    /// Drives what is due now.
+    async fn poll_once(self: &Arc<Self>) -> Result<Look, Error> {
         let now_us = self.clock.now_us();
         let (due, next_us) = self.store.due(now_us, BATCH).await?;
-        let mut taken = 0;
+        let mut look = Look { taken: 0, seated: 0, next_us };
         for (merchant, uid) in due {
-            if self.take_up(&merchant, uid).await? {
-                taken += 1;
+            match self.sit(uid) {
+                Some(sitting) => look.taken += usize::from(self.take_up(sitting, &merchant, uid).await?),
+                None => look.seated += 1,
             }
         }
-        Ok((taken, next_us))
+        Ok(look)
     }
 
-    async fn take_up(self: &Arc<Self>, merchant: &str, uid: Uuid) -> Result<bool, Error> {
-        let Some(sitting) = self.sit(uid) else { return Ok(false) };
+    async fn take_up(
+        self: &Arc<Self>,
+        sitting: Sitting<S>,
+        merchant: &str,
+        uid: Uuid,
+    ) -> Result<bool, Error> {
         let Some(loaded) = self.store.load(merchant, uid).await? else { return Ok(false) };
         let now_us = self.clock.now_us();
         if loaded.wake_us > now_us {
@@ -81,11 +97,12 @@ impl<S: Store> Runner<S> {
     /// For tests with a clock in hand.
     pub async fn settle(self: &Arc<Self>) -> Result<(), Error> {
         loop {
-            let (taken, _) = self.poll_once().await?;
+            let look = self.poll_once().await?;
             while !self.seats.lock().expect("no holder panics").is_empty() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
-            if taken == 0 {
+            // What was due and sat in its seat may have had its last commit before it was due.
+            if look.taken == 0 && look.seated == 0 {
                 return Ok(());
             }
         }
