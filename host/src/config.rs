@@ -14,6 +14,8 @@ pub struct Config {
     pub listen: Option<String>,
     /// `till.db`, or `postgres://…`.
     pub database: Option<String>,
+    /// Folder for components' machine code, writable by this user alone; none: beside the database file.
+    pub code_cache: Option<PathBuf>,
     /// Folder with workflow files; none: those built in.
     pub workflows: Option<PathBuf>,
     /// Secret of HS256 tokens, at least 32 bytes.

@@ -1,7 +1,7 @@
 //! Builds the rooms and hands each its neighbours; the only place that names them all.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
@@ -11,7 +11,7 @@ use till_commerce::checkout::steps::Numbers;
 use till_engine::ports::Clock;
 use till_engine::runner::{Error as RunnerError, Runner};
 use till_registry::Registry;
-use till_sandbox::{Sandbox, SandboxConfig, Secret};
+use till_sandbox::{Compiler, Sandbox, SandboxConfig, Secret};
 use till_store::{Options, Store};
 use uuid::Uuid;
 
@@ -37,12 +37,22 @@ pub struct House {
 /// Opens the database and wires the rooms.
 pub async fn build(
     database: &str,
+    code_cache: Option<&Path>,
     secrets: impl IntoIterator<Item = (String, String)>,
     workflows: Option<&Path>,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<House> {
     let store = Arc::new(Store::open(&Options::new(database)).await.context("open the database")?);
-    let sandbox = Sandbox::new(SandboxConfig::default()).context("make the sandbox")?;
+    let compiler = Compiler::Child {
+        command: vec![
+            std::env::current_exe().context("find this program")?.into(),
+            crate::cli::COMPILE.into(),
+        ],
+        cpu_s: till_sandbox::COMPILE_CPU_S,
+        cache: code_cache.map_or_else(|| beside(database), Path::to_owned),
+    };
+    let sandbox = Sandbox::new(SandboxConfig { compiler, ..SandboxConfig::default() });
+    let sandbox = sandbox.context("make the sandbox")?;
     let secrets: HashMap<String, Secret> =
         secrets.into_iter().map(|(name, value)| (name, Secret::new(value.into_bytes()))).collect();
     let registry = Arc::new(Registry::new(store.clone(), sandbox, secrets));
@@ -66,6 +76,15 @@ pub async fn build(
     }
     let shop = Arc::new(Shop::new(store.clone(), registry.clone(), runner.clone(), numbers));
     Ok(House { store, registry, runner, shop })
+}
+
+/// The folder for machine code: beside a database file, else in the current folder.
+fn beside(database: &str) -> PathBuf {
+    if database.starts_with("postgres://") || database.starts_with("postgresql://") {
+        return PathBuf::from("till-code");
+    }
+    let file = database.strip_prefix("sqlite://").or_else(|| database.strip_prefix("sqlite:"));
+    PathBuf::from(format!("{}-code", file.unwrap_or(database)))
 }
 
 /// File names and texts of all workflows.

@@ -1,6 +1,7 @@
 //! Tests of the whole shop, in one binary. Each test is a sentence and has a shop of its own.
 
 mod checkout;
+mod compile;
 mod components;
 mod crash;
 mod definition;

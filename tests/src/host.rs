@@ -20,7 +20,7 @@ pub struct Host {
 }
 
 /// The binary, beside this test's folder `deps`.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     let exe = std::env::current_exe().expect("a test knows where it is");
     let path = exe.ancestors().nth(2).expect("tests are in target/<profile>/deps").join("till");
     assert!(path.exists(), "no till at {}; run `cargo build -p till`", path.display());
@@ -31,8 +31,10 @@ impl Host {
     /// Starts it on a free port over the database in `folder`; `crash_at` names the point where it aborts.
     pub fn start(folder: &Path, crash_at: Option<&str>) -> Host {
         let config = folder.join("till.toml");
-        let text =
-            format!("jwt_secret = \"{JWT_SECRET}\"\n[secrets]\napi_key = \"sk_sim\"\nwebhook = \"whsec\"\n");
+        let cache = crate::code_cache();
+        let text = format!(
+            "jwt_secret = \"{JWT_SECRET}\"\ncode_cache = {cache:?}\n[secrets]\napi_key = \"sk_sim\"\nwebhook = \"whsec\"\n"
+        );
         std::fs::write(&config, text).expect("write the configuration");
         let mut command = Command::new(binary());
         command.arg("--config").arg(&config).args(["serve", "--listen", "127.0.0.1:0", "--database"]);

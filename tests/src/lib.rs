@@ -10,7 +10,7 @@ mod simulator;
 mod template;
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ use till_engine::instance::{Instance, Status, merge};
 use till_engine::ports::Clock;
 use till_engine::runner::Runner;
 use till_registry::{Activation, FailurePolicy, Push, Registry};
-use till_sandbox::{Sandbox, SandboxConfig, Secret, Slot};
+use till_sandbox::{Compiler, Sandbox, SandboxConfig, Secret, Slot};
 use till_store::{Options, Store};
 use uuid::Uuid;
 
@@ -75,11 +75,27 @@ impl Clock for SimClock {
     }
 }
 
-/// One for all tests of a process, as in a host: components are compiled once.
+/// One for all tests of a process, as in a host.
 static SANDBOX: LazyLock<Arc<Sandbox>> = LazyLock::new(|| {
-    let config = SandboxConfig { pure_threads: 2, gateway_calls_max: 64, gateway_calls_per_merchant_max: 64 };
+    let config = SandboxConfig {
+        pure_threads: 2,
+        gateway_calls_max: 64,
+        gateway_calls_per_merchant_max: 64,
+        compiler: compiler(&code_cache(), till_sandbox::COMPILE_CPU_S),
+    };
     Sandbox::new(config).expect("the sandbox can be set up")
 });
+
+/// As a host compiles: with the real binary as the child.
+pub fn compiler(cache: &Path, cpu_s: u64) -> Compiler {
+    let command = vec![host::binary().into(), "compile-component".into()];
+    Compiler::Child { command, cpu_s, cache: cache.to_owned() }
+}
+
+/// Machine code, shared by all tests: each component is compiled once.
+pub fn code_cache() -> PathBuf {
+    target().join("test-code")
+}
 
 /// The folder of build results that the tests run from.
 pub fn target() -> PathBuf {

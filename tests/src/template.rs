@@ -52,7 +52,9 @@ pub async fn template(folder: &Path, simulator: &str) {
         })
         .await
         .expect("plant the shop");
-    let sandbox = Sandbox::new(SandboxConfig::default()).expect("the sandbox can be set up");
+    let compiler = crate::compiler(&crate::code_cache(), till_sandbox::COMPILE_CPU_S);
+    let sandbox = Sandbox::new(SandboxConfig { compiler, ..SandboxConfig::default() });
+    let sandbox = sandbox.expect("the sandbox can be set up");
     let registry = Registry::new(store.clone(), sandbox, HashMap::new());
     let gateway = json!({ "base_url": simulator, "request_time_max_ms": 1_000 });
     let demo = |name: &str| -> Value {

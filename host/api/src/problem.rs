@@ -280,6 +280,9 @@ impl From<runner::Error> for Problem {
 impl From<till_registry::Error> for Problem {
     fn from(error: till_registry::Error) -> Problem {
         match error {
+            till_registry::Error::Component(error @ till_sandbox::LoadError::Host(_)) => {
+                Problem::internal(error)
+            }
             till_registry::Error::Component(error) => Problem::new(Code::InvalidComponent, error.to_string()),
             till_registry::Error::Config { findings } => {
                 let errors = findings.into_iter().map(|why| FieldError { field: "config".to_owned(), why });

@@ -758,7 +758,7 @@ impl Shop {
         let part = |name: &str| instance.context.get(name).filter(|v| !v.is_null());
         let broken = |e: serde_json::Error| StoreError::Corrupt(e.to_string());
         let settings: Settings = part("settings")
-            .map_or_else(|| Ok(Settings::default()), |v| Settings::deserialize(v))
+            .map_or_else(|| Ok(Settings::default()), Settings::deserialize)
             .map_err(broken)?;
         let inputs: Inputs = match part("snapshot") {
             Some(snapshot) => Inputs::deserialize(snapshot).map_err(broken)?,

@@ -137,18 +137,21 @@ pub(crate) enum Exports {
     Gateway(payment_gateway_api::GuestIndices),
 }
 
-/// Compiles and checks, but for `describe`. Also gives the contract version found.
+/// What can be seen without compiling.
+pub(crate) fn at_the_door(bytes: &[u8]) -> Result<(), LoadError> {
+    if bytes.len() > COMPONENT_BYTES_MAX {
+        return Err(LoadError::TooLarge { size: bytes.len(), limit: COMPONENT_BYTES_MAX });
+    }
+    is_component(bytes)
+}
+
+/// Checks a compiled component, but for `describe`. Also gives the contract version found.
 pub(crate) fn check(
     engine: &Engine,
     linker: &Linker<State>,
     slot: Slot,
-    bytes: &[u8],
+    wasm: &Wasm,
 ) -> Result<(Guest, String), LoadError> {
-    if bytes.len() > COMPONENT_BYTES_MAX {
-        return Err(LoadError::TooLarge { size: bytes.len(), limit: COMPONENT_BYTES_MAX });
-    }
-    is_component(bytes)?;
-    let wasm = Wasm::from_binary(engine, bytes).map_err(LoadError::Compile)?;
     let ty = wasm.component_type();
 
     let offenders: Vec<Offender> = ty
@@ -169,7 +172,7 @@ pub(crate) fn check(
     let contract = find_contract(slot, exports)?;
 
     let broken = |source| LoadError::Contract { contract: contract.clone(), source };
-    let pre = linker.instantiate_pre(&wasm).map_err(broken)?;
+    let pre = linker.instantiate_pre(wasm).map_err(broken)?;
     let exports = match slot {
         Slot::Pricing => Exports::Pricing(pricing_rules::GuestIndices::new(&pre).map_err(broken)?),
         Slot::Promotion => Exports::Promotion(promotion_rules::GuestIndices::new(&pre).map_err(broken)?),

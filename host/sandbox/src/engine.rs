@@ -1,6 +1,7 @@
 //! The engine: its settings, the clock that interrupts guests, the components loaded, the threads.
 
 use crate::call::{self, Answer, Call};
+use crate::compile::{Compiler, Workshop};
 use crate::component::{self, Exports, Guest};
 use crate::host::http::{Clients, Network};
 use crate::host::{gateway_linker, pure_linker};
@@ -41,6 +42,8 @@ pub struct SandboxConfig {
     pub gateway_calls_max: usize,
     /// Of these, calls of one merchant. A provider that hangs holds back its own merchant only.
     pub gateway_calls_per_merchant_max: usize,
+    /// Where components are compiled.
+    pub compiler: Compiler,
 }
 
 impl Default for SandboxConfig {
@@ -49,6 +52,7 @@ impl Default for SandboxConfig {
             pure_threads: thread::available_parallelism().map_or(1, |cores| cores.get()),
             gateway_calls_max: 128,
             gateway_calls_per_merchant_max: 32,
+            compiler: Compiler::Here,
         }
     }
 }
@@ -62,6 +66,7 @@ pub struct Sandbox {
     pool: Pool,
     clients: Arc<Clients>,
     gateways: Gateways,
+    workshop: Workshop,
     ticker: Ticker,
 }
 
@@ -76,6 +81,7 @@ impl Sandbox {
             pool: Pool::new(config.pure_threads)?,
             clients: Arc::new(Clients::new()?),
             gateways: Gateways::new(&config),
+            workshop: Workshop::new(config.compiler).map_err(Error::CodeCache)?,
             ticker: Ticker::start(&engine)?,
             engine,
         }))
@@ -91,7 +97,9 @@ impl Sandbox {
             return Ok(component.clone());
         }
         let linker = if slot.is_pure() { &self.pure } else { &self.gateway };
-        let (guest, contract_version) = component::check(&self.engine, linker, slot, bytes)?;
+        component::at_the_door(bytes)?;
+        let wasm = self.workshop.make(&self.engine, digest, bytes)?;
+        let (guest, contract_version) = component::check(&self.engine, linker, slot, &wasm)?;
         let info = self.describe(slot, guest.clone())?;
         serde_json::from_str::<serde_json::Value>(&info.config_schema)
             .map_err(|error| LoadError::Info(format!("its config schema is not JSON: {error}")))?;
@@ -123,7 +131,7 @@ impl Sandbox {
                 .join()
                 .unwrap_or_else(|_| Err(std::io::Error::other("the thread that asks the component panicked")))
         });
-        answer.map_err(LoadError::Thread)?.map_err(|failure| LoadError::Describe(Box::new(failure)))
+        answer.map_err(LoadError::Host)?.map_err(|failure| LoadError::Describe(Box::new(failure)))
     }
 
     fn describe_here(
@@ -314,9 +322,15 @@ fn settings(sandbox: &SandboxConfig) -> Config {
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
         .table_keep_resident(64 << 10)
         .max_unused_warm_slots(slots);
+    let mut config = compile_settings();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling));
+    config
+}
+
+/// The settings that machine code depends on.
+pub(crate) fn compile_settings() -> Config {
     let mut config = Config::new();
     config
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pooling))
         .consume_fuel(true)
         .epoch_interruption(true)
         .max_wasm_stack(STACK_BYTES_MAX)
@@ -368,8 +382,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_merchant_cannot_take_all_the_room_for_gateways() {
-        let config =
-            SandboxConfig { pure_threads: 1, gateway_calls_max: 3, gateway_calls_per_merchant_max: 2 };
+        let config = SandboxConfig {
+            pure_threads: 1,
+            gateway_calls_max: 3,
+            gateway_calls_per_merchant_max: 2,
+            ..SandboxConfig::default()
+        };
         let gateways = Gateways::new(&config);
         let first = gateways.enter("a").await;
         let _second = gateways.enter("a").await;

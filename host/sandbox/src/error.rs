@@ -13,6 +13,9 @@ pub enum Error {
     /// A thread could not be started.
     #[error("start a sandbox thread: {0}")]
     Thread(std::io::Error),
+    /// The folder for machine code cannot be used.
+    #[error("use the folder for machine code: {0}")]
+    CodeCache(std::io::Error),
     /// The HTTP client for gateways could not be set up.
     #[error("set up the HTTP client: {0}")]
     Http(#[source] reqwest::Error),
@@ -47,6 +50,9 @@ pub enum LoadError {
     /// It does not compile.
     #[error("the component does not compile: {0:#}")]
     Compile(wasmtime::Error),
+    /// Compiling it takes more than it may.
+    #[error("the component does not compile within its limits: {0}")]
+    CompileLimit(CompileFailure),
     /// It wants what its slot does not give. All offenders are listed.
     #[error("a component for {slot} must not import {}", list(offenders))]
     Imports {
@@ -79,9 +85,51 @@ pub enum LoadError {
     /// What it says of itself cannot be used.
     #[error("the component says of itself: {0}")]
     Info(String),
-    /// The host could not start the work.
+    /// The host could not do the work; the component may be fine.
     #[error("load the component: {0}")]
-    Thread(std::io::Error),
+    Host(std::io::Error),
+}
+
+/// Which limit a compilation reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CompileFailure {
+    /// CPU time.
+    Time {
+        /// Seconds allowed.
+        cpu_s: u64,
+    },
+    /// Memory.
+    Memory {
+        /// Bytes allowed.
+        bytes: u64,
+    },
+    /// Size of the machine code.
+    Code {
+        /// Bytes allowed.
+        bytes: u64,
+    },
+    /// The compiler died.
+    Died {
+        /// Number of the signal.
+        signal: i32,
+        /// Its last words.
+        said: String,
+    },
+}
+
+impl fmt::Display for CompileFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CompileFailure::Time { cpu_s } => {
+                write!(f, "{cpu_s} s of CPU time; one very large function takes long, split it")
+            }
+            CompileFailure::Memory { bytes } => write!(f, "{bytes} bytes of memory"),
+            CompileFailure::Code { bytes } => write!(f, "{bytes} bytes of machine code"),
+            CompileFailure::Died { signal, said } => {
+                write!(f, "the compiler ended with signal {signal}: {said}")
+            }
+        }
+    }
 }
 
 fn list(offenders: &[Offender]) -> String {

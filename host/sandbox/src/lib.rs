@@ -23,6 +23,7 @@
 mod binding;
 mod bindings;
 mod call;
+mod compile;
 mod component;
 mod engine;
 mod error;
@@ -35,9 +36,10 @@ mod state;
 
 pub use binding::{Binding, Origin, OriginError, Secret};
 pub use call::{Answer, Call};
+pub use compile::{COMPILE_CPU_S, Compiler, compile_file};
 pub use component::{Component, Digest};
 pub use engine::{Sandbox, SandboxConfig};
-pub use error::{Error, Failure, FailureKind, LoadError, Offender};
+pub use error::{CompileFailure, Error, Failure, FailureKind, LoadError, Offender};
 pub use limits::Limits;
 pub use report::{Exchange, LogLine, Report};
 pub use slot::{Slot, UnknownSlot};

@@ -31,18 +31,42 @@ enum Command {
     /// Upload components and see what the slots use.
     #[command(subcommand)]
     Component(component::ComponentCommand),
+    /// What the host runs in a process of its own for each new component.
+    #[command(name = COMPILE, hide = true)]
+    Compile {
+        /// Seconds of CPU time.
+        cpu_s: u64,
+        /// The component.
+        input: PathBuf,
+        /// Where the machine code goes.
+        output: PathBuf,
+    },
     /// Check, draw and simulate workflow files. No server needed.
     #[command(subcommand)]
     Workflow(workflow::WorkflowCommand),
 }
 
+/// Name of the command that compiles a component.
+pub const COMPILE: &str = "compile-component";
+
 /// Runs a command.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    if let Command::Compile { cpu_s, input, output } = &cli.command {
+        // The host writes "does not compile" before it.
+        return match till_sandbox::compile_file(*cpu_s, input, output) {
+            Ok(()) => Ok(ExitCode::SUCCESS),
+            Err(why) => {
+                eprint!("{why}");
+                Ok(ExitCode::FAILURE)
+            }
+        };
+    }
     let config = crate::config::Config::read(cli.config.as_deref())?;
     match cli.command {
         Command::Workflow(command) => workflow::run(command),
         Command::Token(args) => token::run(&args, &config),
         Command::Component(command) => block_on(component::run(command)),
+        Command::Compile { .. } => unreachable!("it is done above, before anything else is read"),
         Command::Serve(serve) => block_on(serve::run(serve, config)),
     }
 }

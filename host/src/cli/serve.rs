@@ -28,6 +28,9 @@ pub struct Serve {
     /// SQLite file or PostgreSQL URL [default: till.db].
     #[arg(long, env = "DATABASE_URL")]
     database: Option<String>,
+    /// Folder for components' machine code, writable by this user alone [default: beside the database file].
+    #[arg(long, env = "TILL_CODE_CACHE", value_name = "DIR")]
+    code_cache: Option<PathBuf>,
     /// Folder with workflow files that replace those built in.
     #[arg(long, value_name = "DIR")]
     workflows: Option<PathBuf>,
@@ -52,7 +55,15 @@ pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
     let database = serve.database.or(config.database).unwrap_or_else(|| "till.db".to_owned());
     let listen = serve.listen.or(config.listen).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let workflows = serve.workflows.or(config.workflows);
-    let house = wiring::build(&database, config.secrets, workflows.as_deref(), Arc::new(SystemClock)).await?;
+    let code_cache = serve.code_cache.or(config.code_cache);
+    let house = wiring::build(
+        &database,
+        code_cache.as_deref(),
+        config.secrets,
+        workflows.as_deref(),
+        Arc::new(SystemClock),
+    )
+    .await?;
     if let Some(seed) = &serve.seed {
         seed::plant(&house, seed).await?;
     }

@@ -10,7 +10,12 @@ pub const NOW_MS: u64 = 1_717_200_000_000;
 
 /// One for all tests, as in a host.
 pub static SANDBOX: LazyLock<Arc<Sandbox>> = LazyLock::new(|| {
-    let config = SandboxConfig { pure_threads: 2, gateway_calls_max: 16, gateway_calls_per_merchant_max: 16 };
+    let config = SandboxConfig {
+        pure_threads: 2,
+        gateway_calls_max: 16,
+        gateway_calls_per_merchant_max: 16,
+        ..SandboxConfig::default()
+    };
     Sandbox::new(config).expect("the sandbox can be set up")
 });
 
