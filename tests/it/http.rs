@@ -49,7 +49,7 @@ fn problem(answer: &(u16, Value), status: u16, word: &str) {
     assert!(kind.starts_with("/problems/"), "{body}");
     let text = body.to_string();
     assert!(text.contains(word), "no `{word}` in {text}");
-    assert!(!text.contains("sqlx") && !text.contains("panicked"), "{text}");
+    assert!(!text.contains("sqlite") && !text.contains("panicked"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
