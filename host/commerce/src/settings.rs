@@ -1,17 +1,21 @@
 //! A merchant's settings: named policies and limits, as data.
 //!
-//! Every field has a default that suits the demo shop; an unknown field is an error, so that a
-//! misspelt policy never falls back in silence. The policies that shape amounts are copied into each
-//! quote ([`crate::quote::Policies`]) and so into the receipt.
+//! Every field has a default that suits the demo shop. What people write is read as [`Given`]: an unknown
+//! field is an error, so that a misspelt policy never falls back in silence. How long a session or a payment
+//! may take is no setting: the times are in the workflow file. The policies that shape amounts are copied
+//! into each quote ([`crate::quote::Policies`]) and so into the receipt.
 
 use std::collections::BTreeMap;
 
+use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use till_model::money::{Allocation, Currency, Rounding, TaxRounding};
 
-/// Settings of one merchant.
+/// Settings of one merchant. Names that are settings no more are passed over: stored documents and sessions
+/// under way may still have them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct Settings {
     /// Currency of carts.
     pub currency: Currency,
@@ -35,14 +39,9 @@ pub struct Settings {
     pub tier_benefits: TierSettings,
     /// Whether money is reserved and taken, or taken at once.
     pub capture: CaptureMode,
-    /// How long units are promised from submit, in seconds.
+    /// Noted on each hold, seconds from submit, for whoever reads the table. It ends nothing: a hold lasts
+    /// until its workflow commits or releases it.
     pub hold_ttl_s: u32,
-    /// Longest time holds are extended while a payment's outcome is unknown, in seconds.
-    pub hold_extended_max_s: u32,
-    /// How long an editable checkout session lives after the last change, in seconds.
-    pub session_ttl_s: u32,
-    /// What becomes of money that arrives after the holds ended.
-    pub late_success: LateSuccess,
     /// Leads order numbers: `ORD` gives `ORD-2024-001234`.
     pub order_number_prefix: String,
     /// Sizes that a cart may have.
@@ -96,17 +95,6 @@ pub enum CaptureMode {
     OneStep,
 }
 
-/// What becomes of a payment that succeeds after its holds ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LateSuccess {
-    /// Take the holds again and finish; give the money back where that fails.
-    #[default]
-    FinishIfHeld,
-    /// Always give the money back.
-    GiveBack,
-}
-
 /// Sizes that a cart may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -136,9 +124,6 @@ impl Default for Settings {
             tier_benefits: TierSettings::default(),
             capture: CaptureMode::default(),
             hold_ttl_s: 15 * 60,
-            hold_extended_max_s: 24 * 60 * 60,
-            session_ttl_s: 24 * 60 * 60,
-            late_success: LateSuccess::default(),
             order_number_prefix: "ORD".to_owned(),
             limits: CartLimits::default(),
         }
@@ -156,6 +141,34 @@ impl Default for PointsSettings {
 impl Default for CartLimits {
     fn default() -> CartLimits {
         CartLimits { lines_max: 500, quantity_max: 9_999, codes_max: 50, notes_chars_max: 2_000 }
+    }
+}
+
+/// Settings as people write them: a name that is no setting is an error.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Given(pub Settings);
+
+impl<'de> Deserialize<'de> for Given {
+    fn deserialize<D: Deserializer<'de>>(document: D) -> Result<Given, D::Error> {
+        let text = Box::<RawValue>::deserialize(document)?;
+        let known = serde_json::to_value(Settings::default()).map_err(D::Error::custom)?;
+        let given: BTreeMap<String, &RawValue> =
+            serde_json::from_str(text.get()).map_err(D::Error::custom)?;
+        for (name, value) in given {
+            if known.get(&name).is_none() {
+                let known: Vec<&str> =
+                    known.as_object().into_iter().flatten().map(|(k, _)| k.as_str()).collect();
+                let known = known.join("`, `");
+                return Err(D::Error::custom(format!("there is no setting `{name}`; there are `{known}`")));
+            }
+            let alone = format!("{{\"{name}\":{value}}}");
+            serde_json::from_str::<Settings>(&alone).map_err(|error| {
+                let text = error.to_string();
+                D::Error::custom(format!("`{name}`: {}", text.split(" at line ").next().unwrap_or_default()))
+            })?;
+        }
+        // Once more as a whole: a field given twice is told.
+        serde_json::from_str(text.get()).map(Given).map_err(D::Error::custom)
     }
 }
 
@@ -185,8 +198,6 @@ impl Settings {
                 "1 to 16 letters and digits",
             ),
             ((60..=86_400).contains(&self.hold_ttl_s), "hold_ttl_s", "60 to 86400 seconds"),
-            (self.hold_extended_max_s >= self.hold_ttl_s, "hold_extended_max_s", "at least hold_ttl_s"),
-            (self.session_ttl_s >= 60, "session_ttl_s", "at least 60 seconds"),
             (
                 !self.points.enabled || self.points.minor_per_point > 0,
                 "points.minor_per_point",
@@ -227,10 +238,26 @@ mod tests {
             "tax_rounding": "sum_per_rate", "capture": "one-step", "points": {"enabled": false}}"#;
         let settings: Settings = serde_json::from_str(text).unwrap();
         assert_eq!(settings.capture, CaptureMode::OneStep);
-        for wrong in [r#"{"roundng": "half_up"}"#, r#"{"rounding": "up"}"#, r#"{"points": {"worth": 1}}"#] {
-            assert!(serde_json::from_str::<Settings>(wrong).is_err(), "{wrong}");
+        assert_eq!(serde_json::from_str::<Given>(text).unwrap(), Given(settings));
+        for (wrong, named) in [
+            (r#"{"roundng": "half_up"}"#, "`roundng`"),
+            (r#"{"session_ttl_s": 60}"#, "`session_ttl_s`"),
+            (r#"{"rounding": "up"}"#, "`rounding`"),
+            (r#"{"currency": 840}"#, "`currency`"),
+            (r#"{"points": {"worth": 1}}"#, "`worth`"),
+            (r#"{"locale": "en", "locale": "de"}"#, "`locale`"),
+        ] {
+            let told = serde_json::from_str::<Given>(wrong).unwrap_err().to_string();
+            assert!(told.contains(named), "{wrong}: {told}");
         }
         let long = Settings { order_number_prefix: "O-R-D".to_owned(), ..Settings::default() };
         assert_eq!(long.check().unwrap_err().field, "order_number_prefix");
+    }
+
+    #[test]
+    fn documents_stored_with_settings_of_the_past_are_still_read() {
+        let stored = r#"{"locale": "de-DE", "session_ttl_s": 60, "hold_extended_max_s": 900, "late_success": "give-back"}"#;
+        let settings: Settings = serde_json::from_str(stored).unwrap();
+        assert_eq!(settings, Settings { locale: "de-DE".to_owned(), ..Settings::default() });
     }
 }

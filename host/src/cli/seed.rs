@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde::Deserialize;
 use till_commerce::catalog::{Customer, Product};
-use till_commerce::settings::Settings;
+use till_commerce::settings::Given;
 
 use crate::wiring::House;
 
@@ -14,7 +14,7 @@ use crate::wiring::House;
 #[serde(deny_unknown_fields)]
 struct Seed {
     merchant: String,
-    settings: Settings,
+    settings: Given,
     products: Vec<Product>,
     stock: Vec<Stock>,
     customers: Vec<SeedCustomer>,
@@ -53,7 +53,7 @@ pub async fn plant(house: &House, path: &Path) -> anyhow::Result<()> {
         house.shop.put_customer(merchant, &row.customer, row.points).await?;
     }
     // Last: a seed that was cut off is planted again.
-    house.shop.put_settings(merchant, &seed.settings).await?;
+    house.shop.put_settings(merchant, &seed.settings.0).await?;
     tracing::info!(merchant, "the seed is planted");
     Ok(())
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json as value};
 use till_commerce::catalog::{Customer, Product, SavedAddress, SavedMethod};
 use till_commerce::quote::Kind;
-use till_commerce::settings::Settings;
+use till_commerce::settings::Given;
 use till_model::money::Currency;
 use till_registry::{Activation, FailurePolicy, Push};
 use till_sandbox::Slot;
@@ -197,7 +197,7 @@ pub(crate) async fn put_settings(
     body: Json,
 ) -> Result<Response, Problem> {
     caller.needs(ADMIN)?;
-    let settings: Settings = body.document()?;
+    let Given(settings) = body.document()?;
     app.shop.put_settings(&caller.merchant, &settings).await?;
     json(StatusCode::OK, &settings)
 }
