@@ -233,3 +233,34 @@ async fn a_workflow_is_a_resource_under_the_clients_id() {
     problem(&shop.call("PUT", "/api/v1/workflows/none/instances/x", Some(&json!({}))).await, 404, "none");
     problem(&shop.call("GET", "/api/v1/workflows/bench-8/instances/absent", None).await, 404, "absent");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_add_under_one_key_is_put_in_once() {
+    let shop = open().await;
+    let add = async |key: &str, body: &Value| {
+        shop.host.call("POST", "/api/v1/cart/items", key, Some(body)).await.expect("the host answers")
+    };
+    let units = |answer: &(u16, Value)| {
+        assert_eq!(answer.0, 200, "{}", answer.1);
+        answer.1["cart"]["totals"]["itemCount"].as_u64().expect("a number")
+    };
+    let two = json!({ "productId": "PROD-12345", "quantity": 2 });
+    let (first, second) = tokio::join!(add("k-1", &two), add("k-1", &two));
+    assert_eq!((units(&first), units(&second)), (2, 2), "sent at the same time");
+    assert_eq!(units(&add("k-1", &two).await), 2, "sent again");
+
+    let three = json!({ "productId": "PROD-12345", "quantity": 3 });
+    problem(&add("k-1", &three).await, 422, "key-reused");
+    assert_eq!(units(&shop.call("GET", "/api/v1/cart", None).await), 2);
+    assert_eq!(units(&add("k-2", &three).await), 5);
+    assert_eq!(units(&add("k-1", &two).await), 5, "a repeated one answers the cart of now");
+
+    let much = json!({ "productId": "PROD-20001", "quantity": 5_001 });
+    problem(&add("k-3", &much).await, 400, "5000");
+    assert_eq!(units(&add("k-3", &json!({ "productId": "PROD-20001", "quantity": 1 })).await), 6);
+
+    let other = token("CUST-OTHER", "");
+    let theirs = shop.host.call_as(&other, "POST", "/api/v1/cart/items", "k-1", Some(&three)).await;
+    assert_eq!(units(&theirs.expect("the host answers")), 3, "keys are one customer's");
+    problem(&add("two words", &two).await, 400, "Idempotency-Key");
+}

@@ -351,6 +351,9 @@ impl From<ShopError> for Problem {
             ShopError::Version { expected, found } => version(expected, found),
             ShopError::Refused { why } => Problem::new(Code::NotExpected, why),
             ShopError::Forged => Problem::new(Code::ForgedWebhook, "the signature does not match the body"),
+            ShopError::KeyReused { .. } => {
+                Problem::new(Code::KeyReused, "the key was used for another request; use a fresh one")
+            }
             ShopError::Cart(error) => error.into(),
             ShopError::Registry(error) => error.into(),
             ShopError::Engine(error) => error.into(),

@@ -16,6 +16,7 @@ use till_registry::Registry;
 use till_sandbox::wit::gateway as wit;
 use till_sandbox::wit::types::CallContext;
 use till_sandbox::{Answer, Call, Limits};
+use till_store::tables::command::CommandRow;
 use till_store::{Error as StoreError, Store, Tx};
 use uuid::Uuid;
 
@@ -33,6 +34,8 @@ pub const CHECKOUT: &str = "checkout";
 const RACES_MAX: u32 = 8;
 /// Longest wait for a session to come to rest after an edit.
 const EDIT_WAIT: Duration = Duration::from_secs(10);
+/// Names the command that puts an item into a cart, where it is remembered.
+const ADD: &str = "cart.add";
 /// A remembered command is kept so long, microseconds.
 pub const COMMANDS_KEPT_US: i64 = 24 * 3600 * 1_000_000;
 
@@ -92,6 +95,12 @@ pub enum ShopError {
     /// A webhook whose signature does not match.
     #[error("verify the webhook")]
     Forged,
+    /// The idempotency key came before with another request.
+    #[error("use key `{key}` again: it was used for another request")]
+    KeyReused {
+        /// The key.
+        key: String,
+    },
     /// The cart says no.
     #[error(transparent)]
     Cart(#[from] CartError),
@@ -249,15 +258,18 @@ impl Shop {
         Ok(cart)
     }
 
-    /// Puts units of a product into the customer's cart.
+    /// Puts units of a product into the customer's cart. Under a `key` they are put in once: repeated
+    /// within [`COMMANDS_KEPT_US`], it gives the cart as it is then.
     pub async fn add_to_cart(
         &self,
         merchant: &str,
         customer: &str,
         item: NewItem,
         expected: Option<i64>,
+        key: Option<&str>,
     ) -> Result<Cart, ShopError> {
-        self.change_cart(merchant, customer, CartCommand::Add(item), expected).await
+        let key = key.map(str::to_owned);
+        self.change_cart(merchant, customer, CartCommand::Add(item, key), expected).await
     }
 
     /// Sets the units of a line.
@@ -302,30 +314,17 @@ impl Shop {
                     let (owner, buyer) = (owner.clone(), buyer.clone());
                     let (settings, command) = (settings.clone(), command.clone());
                     Box::pin(async move {
-                        let (owner, buyer) = (owner.as_str(), buyer.as_str());
-                        let made = match command.as_ref() {
-                            CartCommand::Add(item) => {
-                                cart::add(tx, owner, buyer, &settings, item, expected, now_us).await
+                        match command.run(tx, &owner, &buyer, &settings, expected, now_us).await {
+                            Err(ShopError::Store(error) | ShopError::Cart(CartError::Store(error))) => {
+                                Err(error)
                             }
-                            CartCommand::Set(item, units) => {
-                                cart::set_quantity(
-                                    tx, owner, buyer, &settings, item, *units, expected, now_us,
-                                )
-                                .await
-                            }
-                            CartCommand::Remove(item) => {
-                                cart::remove(tx, owner, buyer, &settings, item, expected, now_us).await
-                            }
-                        };
-                        match made {
-                            Err(CartError::Store(error)) => Err(error),
                             other => Ok(other),
                         }
                     })
                 })
                 .await;
             match done {
-                Ok(made) => return Ok(made?),
+                Ok(made) => return made,
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -805,9 +804,69 @@ impl Shop {
 }
 
 enum CartCommand {
-    Add(NewItem),
+    /// With its idempotency key.
+    Add(NewItem, Option<String>),
     Set(String, i64),
     Remove(String),
+}
+
+impl CartCommand {
+    async fn run(
+        &self,
+        tx: &mut Tx,
+        merchant: &str,
+        customer: &str,
+        settings: &Settings,
+        expected: Option<i64>,
+        now_us: i64,
+    ) -> Result<Cart, ShopError> {
+        let made = match self {
+            CartCommand::Add(item, None) => {
+                cart::add(tx, merchant, customer, settings, item, expected, now_us).await
+            }
+            CartCommand::Add(item, Some(key)) => {
+                return add_once(tx, merchant, customer, settings, item, expected, key, now_us).await;
+            }
+            CartCommand::Set(item, units) => {
+                cart::set_quantity(tx, merchant, customer, settings, item, *units, expected, now_us).await
+            }
+            CartCommand::Remove(item) => {
+                cart::remove(tx, merchant, customer, settings, item, expected, now_us).await
+            }
+        };
+        Ok(made?)
+    }
+}
+
+/// Puts an item in unless the key is remembered. A refused one leaves its key free.
+async fn add_once(
+    tx: &mut Tx,
+    merchant: &str,
+    customer: &str,
+    settings: &Settings,
+    item: &NewItem,
+    expected: Option<i64>,
+    key: &str,
+    now_us: i64,
+) -> Result<Cart, ShopError> {
+    let NewItem { product, sku, quantity, warehouse } = item;
+    let what = json!([product, sku, quantity, warehouse]).to_string();
+    let hash = request_hash(&[ADD, &what]);
+    // Before the version: the first request has moved it on.
+    match tx.command(merchant, customer, ADD, key).await? {
+        Some(known) if known.hash == hash => {
+            return Ok(cart::current(tx, merchant, customer, settings).await?);
+        }
+        Some(_) => return Err(ShopError::KeyReused { key: key.to_owned() }),
+        None => {}
+    }
+    let cart = cart::add(tx, merchant, customer, settings, item, expected, now_us).await?;
+    let row = CommandRow { hash, pointer: cart.id.clone() };
+    match tx.remember(merchant, customer, ADD, key, &row, now_us).await? {
+        None => Ok(cart),
+        // The same key at the same time: from the start, and what it did is seen.
+        Some(_) => Err(StoreError::Conflict.into()),
+    }
 }
 
 /// Inputs must be among the client's, each of its type.

@@ -10,7 +10,7 @@ use super::{json, tagged};
 use crate::App;
 use crate::auth::Caller;
 use crate::problem::Problem;
-use crate::read::{At, Fields, Json, if_match};
+use crate::read::{At, Fields, Json, idempotency_key, if_match};
 use crate::wire::CartAnswer;
 
 /// What is put into a cart.
@@ -66,7 +66,9 @@ pub(crate) async fn read(State(app): State<App>, caller: Caller) -> Result<Respo
 
 /// Puts units of a product in; the same product from the same warehouse adds up.
 #[utoipa::path(post, path = "/api/v1/cart/items", tag = "cart", security(("bearer" = [])),
-    params(("If-Match" = Option<String>, Header, description = "`ETag` of the cart as last read")),
+    params(("Idempotency-Key" = Option<String>, Header,
+            description = "repeated with the same body within 24 hours it is put in once and answers the cart of now; with another body it is refused"),
+        ("If-Match" = Option<String>, Header, description = "`ETag` of the cart as last read")),
     request_body = AddItem, responses((status = 200, body = CartAnswer, headers(("ETag" = String)))))]
 pub(crate) async fn add(
     State(app): State<App>,
@@ -78,7 +80,8 @@ pub(crate) async fn add(
     let AddItem { product_id, sku, quantity, warehouse_id } = AddItem::read(&mut fields);
     fields.finish()?;
     let item = NewItem { product: product_id, sku, quantity, warehouse: warehouse_id };
-    answer(&app.shop.add_to_cart(&caller.merchant, &caller.sub, item, if_match(&headers)?).await?)
+    let (expected, key) = (if_match(&headers)?, idempotency_key(&headers)?);
+    answer(&app.shop.add_to_cart(&caller.merchant, &caller.sub, item, expected, key.as_deref()).await?)
 }
 
 /// Sets the units of a line.
