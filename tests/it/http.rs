@@ -264,3 +264,55 @@ async fn a_repeated_add_under_one_key_is_put_in_once() {
     assert_eq!(units(&theirs.expect("the host answers")), 3, "keys are one customer's");
     problem(&add("two words", &two).await, 400, "Idempotency-Key");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_are_none_and_currencies_that_do_not_fit_are_named() {
+    let shop = open().await;
+    let admin = token("admin", "admin");
+    let put = async |path: &str, body: Value| {
+        shop.as_other(&admin, "PUT", &format!("/api/v1/admin/{path}"), Some(&body)).await
+    };
+    let (_, before) = shop.as_other(&admin, "GET", "/api/v1/admin/settings", None).await;
+    assert_eq!(before["currency"], "USD");
+    for (body, named) in [
+        (json!({ "session_ttl_s": 60 }), "session_ttl_s"),
+        (json!({ "roundng": "half_up" }), "roundng"),
+        (json!({ "currency": "ZZZ" }), "ZZZ"),
+        (json!({ "currency": 840 }), "currency"),
+    ] {
+        problem(&put("settings", body).await, 422, named);
+    }
+    let (_, after) = shop.as_other(&admin, "GET", "/api/v1/admin/settings", None).await;
+    assert_eq!(before, after);
+
+    let field = |answer: (u16, Value), name: &str| {
+        problem(&answer, 422, name);
+        let errors = answer.1["errors"].as_array().expect("errors");
+        assert!(errors.iter().any(|e| e["field"] == name), "{}", answer.1);
+    };
+    let product = |currency: &str, price: Value| json!({ "sku": "SKU-X", "name": "X", "stocked": false, "currency": currency, "price": price });
+    field(put("products/PROD-X", product("EURO", json!(1))).await, "currency");
+    field(put("products/PROD-X", product("JPY", json!(1.50))).await, "price");
+    let item = json!({ "productId": "PROD-X", "quantity": 1 });
+    problem(&shop.call("POST", "/api/v1/cart/items", Some(&item)).await, 404, "unknown-product");
+    assert_eq!(put("products/PROD-X", product("EUR", json!(1.50))).await.0, 200);
+    let euros = shop.call("POST", "/api/v1/cart/items", Some(&item)).await;
+    assert!(euros.1.to_string().contains("EUR"), "{}", euros.1);
+    field(euros, "productId");
+    let item = json!({ "productId": "PROD-12345", "quantity": 1, "currency": "EUR" });
+    field(shop.call("POST", "/api/v1/cart/items", Some(&item)).await, "currency");
+
+    let session = shop.session().await;
+    let mut body = submit_body(&session, "PM-001");
+    body["expectedTotal"] = json!(471.171);
+    field(shop.call("POST", "/api/v1/checkout/submit", Some(&body)).await, "expectedTotal");
+    body["expectedTotal"] = json!({ "amount": 471.17, "currency": "EUR" });
+    field(shop.call("POST", "/api/v1/checkout/submit", Some(&body)).await, "expectedTotal");
+
+    // The shop goes over to euros while dollars lie in the cart: no dollar becomes a euro.
+    assert_eq!(put("settings", json!({ "currency": "EUR" })).await.0, 200);
+    let mixed = shop.call("POST", "/api/v1/checkout/initiate", None).await;
+    assert!(mixed.1.to_string().contains("USD"), "{}", mixed.1);
+    field(mixed, "cart.items[0].productId");
+    shop.alive().await;
+}

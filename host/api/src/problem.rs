@@ -315,7 +315,7 @@ impl From<CartError> for Problem {
                     .with("wanted", &wanted)
                     .with("available", &available.max(0))
             }
-            CartError::Field { field, why } => Problem::field(field, why),
+            CartError::Field { field, why } => Problem::field(&field, why),
             CartError::NoItem { item } => Problem::not_found("item", &item),
             CartError::Version { expected, found } => version(expected, found),
             CartError::Store(error) => error.into(),

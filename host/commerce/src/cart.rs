@@ -1,5 +1,7 @@
 //! Carts: created or reused, the same product adds up, every change under an optimistic version.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use till_model::money::Currency;
 use till_store::{Error as StoreError, Tx};
@@ -71,7 +73,7 @@ pub enum CartError {
     #[error("accept `{field}`: {why}")]
     Field {
         /// Name of the field.
-        field: &'static str,
+        field: Cow<'static, str>,
         /// The limit and what to do.
         why: String,
     },
@@ -153,7 +155,7 @@ pub async fn add(
     let product = sold(tx, merchant, &item.product, settings).await?;
     if let Some(sku) = item.sku.as_ref().filter(|sku| **sku != product.sku) {
         let why = format!("`{sku}` is no SKU of product {}; its SKU is {}", product.id, product.sku);
-        return Err(CartError::Field { field: "sku", why });
+        return Err(CartError::Field { field: "sku".into(), why });
     }
     let mut cart = current(tx, merchant, customer, settings).await?;
     expect(&cart, expected)?;
@@ -247,7 +249,7 @@ fn expect(cart: &Cart, expected: Option<i64>) -> Result<(), CartError> {
 fn quantity(units: i64, settings: &Settings) -> Result<u32, CartError> {
     let max = settings.limits.quantity_max;
     u32::try_from(units).ok().filter(|u| (1..=max).contains(u)).ok_or_else(|| CartError::Field {
-        field: "quantity",
+        field: "quantity".into(),
         why: format!("{units} is not between 1 and {max}"),
     })
 }
@@ -256,22 +258,40 @@ fn within(field: &'static str, found: u64, max: u64) -> Result<(), CartError> {
     if found <= max {
         Ok(())
     } else {
-        Err(CartError::Field { field, why: format!("{found} in the cart; at most {max}") })
+        Err(CartError::Field { field: field.into(), why: format!("{found} in the cart; at most {max}") })
     }
 }
 
 async fn sold(tx: &mut Tx, merchant: &str, id: &str, settings: &Settings) -> Result<Product, CartError> {
     let missing = || CartError::NoProduct { product: id.to_owned() };
     let product = catalog::product(tx, merchant, id).await?.filter(|p| p.active).ok_or_else(missing)?;
-    if product.currency != settings.currency {
-        let why = format!(
-            "product {id} is priced in {}, this shop sells in {}",
-            product.currency.code(),
-            settings.currency.code()
-        );
-        return Err(CartError::Field { field: "productId", why });
+    match other_currency(&product, settings) {
+        Some(why) => Err(CartError::Field { field: "productId".into(), why }),
+        None => Ok(product),
     }
-    Ok(product)
+}
+
+fn other_currency(product: &Product, settings: &Settings) -> Option<String> {
+    let (found, wanted) = (product.currency.code(), settings.currency.code());
+    (found != wanted)
+        .then(|| format!("product {} is priced in {found}, this shop sells in {wanted}", product.id))
+}
+
+/// All lines are priced in the shop's currency: it may have changed since they were put in.
+pub(crate) async fn in_currency(
+    tx: &mut Tx,
+    merchant: &str,
+    cart: &Cart,
+    settings: &Settings,
+) -> Result<(), CartError> {
+    for (n, item) in cart.items.iter().enumerate() {
+        let product = catalog::product(tx, merchant, &item.product).await?;
+        if let Some(why) = product.and_then(|product| other_currency(&product, settings)) {
+            let field = format!("cart.items[{n}].productId").into();
+            return Err(CartError::Field { field, why: format!("{why}; take it out of the cart") });
+        }
+    }
+    Ok(())
 }
 
 fn same_place(item: &CartItem, warehouse: Option<&str>) -> bool {

@@ -340,9 +340,11 @@ impl Shop {
         key: Option<&str>,
     ) -> Result<SessionView, ShopError> {
         let settings = self.settings(merchant).await?;
-        let mut cart = {
+        let cart = {
             let mut tx = self.store.read().await?;
-            cart::current(&mut tx, merchant, customer, &settings).await?
+            let cart = cart::current(&mut tx, merchant, customer, &settings).await?;
+            cart::in_currency(&mut tx, merchant, &cart, &settings).await?;
+            cart
         };
         let id = match key {
             Some(key) => format!("chk_{}", &request_hash(&["initiate", customer, key])[..32]),
@@ -357,9 +359,6 @@ impl Shop {
                 field: "cart".to_owned(),
                 why: "the cart is empty; put an item in first".to_owned(),
             });
-        }
-        if cart.currency != settings.currency {
-            cart.currency = settings.currency;
         }
         let session = Session { cart: cart.id.clone(), customer: customer.to_owned() };
         let context = json!({
