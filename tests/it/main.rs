@@ -5,5 +5,6 @@ mod compile;
 mod components;
 mod crash;
 mod definition;
+mod expiry;
 mod http;
 mod sweep;

@@ -4,6 +4,7 @@
 //! first: [`TestTill::start`] and [`TestTill::heal`]. Nothing sleeps for a fixed time: tests wait for
 //! facts, and turn the clock.
 
+mod door;
 mod faults;
 pub mod host;
 mod simulator;
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+pub use door::Door;
 pub use faults::{Faults, FaultySteps, How, Ran};
 use serde_json::{Map, Value, json};
 pub use simulator::Simulator;

@@ -234,7 +234,7 @@ impl CartAnswer {
 pub(crate) struct SessionOut {
     checkout_session_id: String,
     /// `editable`, `processing`, `action_required`, `payment_unknown`, `needs_attention`, `confirmed`,
-    /// `cancelled`, `expired` or `failed`.
+    /// `cancelled` or `failed`. One that has expired is answered 410.
     status: &'static str,
     cart: SessionCartOut,
     customer: CustomerOut,

@@ -28,6 +28,8 @@ use crate::wire::{Amount, OrderOut, QuoteOut, SessionOut, status};
 
 /// Wait of a submit without `Prefer`: longer than nearly every payment, shorter than most proxies' patience.
 const SUBMIT_WAIT_S: u64 = 10;
+/// How a shopper goes on after the end of a session.
+const RESTART: &str = "start a new one with POST /api/v1/checkout/initiate";
 /// Longest text of an address field.
 const ADDRESS_CHARS_MAX: usize = 200;
 /// Lines of a street.
@@ -222,6 +224,9 @@ fn url(id: &str) -> String {
 }
 
 fn session(code: StatusCode, view: &SessionView) -> Result<Response, Problem> {
+    if view.phase == Phase::Expired {
+        return Err(expired(view));
+    }
     Ok(tagged(json(code, &SessionOut::new(view))?, view.version))
 }
 
@@ -361,7 +366,6 @@ pub(crate) async fn returned(
 
 /// What a submit is answered, from where the session stands.
 fn outcome(view: &SessionView) -> Result<Response, Problem> {
-    let restart = "start a new one with POST /api/v1/checkout/initiate";
     match view.phase {
         Phase::Confirmed => {
             let missing = || Problem::internal(format!("session {} is confirmed and has no order", view.id));
@@ -375,11 +379,11 @@ fn outcome(view: &SessionView) -> Result<Response, Problem> {
             pending(view, "it is being found out what became of the payment; do not pay again")
         }
         Phase::Parked => pending(view, "a person of the shop looks at it; do not pay again"),
-        Phase::Cancelled => Err(ended(view, &format!("the session was cancelled; {restart}"))),
-        Phase::Expired => Err(ended(view, &format!("the session has expired; {restart}"))),
+        Phase::Cancelled => Err(ended(view, &format!("the session was cancelled; {RESTART}"))),
+        Phase::Expired => Err(expired(view)),
         Phase::Failed => match &view.problem {
             Some(problem) => Err(refusal(view, problem)),
-            None => Err(ended(view, &format!("too many payments failed; {restart}"))),
+            None => Err(ended(view, &format!("too many payments failed; {RESTART}"))),
         },
         Phase::Editable => match (&view.problem, &view.fault) {
             (Some(problem), _) => Err(refusal(view, problem)),
@@ -399,6 +403,10 @@ fn pending(view: &SessionView, detail: &'static str) -> Result<Response, Problem
     };
     let answer = with(json(StatusCode::ACCEPTED, &out)?, header::LOCATION, &url(&view.id));
     Ok(with(answer, header::RETRY_AFTER, "1"))
+}
+
+fn expired(view: &SessionView) -> Problem {
+    ended(view, &format!("the session has expired; {RESTART}"))
 }
 
 fn ended(view: &SessionView, why: &str) -> Problem {

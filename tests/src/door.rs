@@ -1,0 +1,65 @@
+//! The HTTP side of a [`TestTill`], for answers that depend on the time of the clock.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use till_api::{App, Auth, Claims};
+use till_engine::ports::Clock as _;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::{MERCHANT, SimClock, TestTill};
+
+/// Routes on a free port. Closed when dropped.
+pub struct Door {
+    url: String,
+    auth: Auth,
+    clock: Arc<SimClock>,
+    client: reqwest::Client,
+    serving: JoinHandle<std::io::Result<()>>,
+}
+
+impl Door {
+    /// Opens the routes over a shop.
+    pub async fn open(till: &TestTill) -> Door {
+        let auth = Auth::none().hs256(b"till-test-secret-till-test-secret").expect("a long secret");
+        let app = App {
+            shop: till.shop.clone(),
+            runner: till.runner.clone(),
+            registry: till.registry.clone(),
+            auth: auth.clone(),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let serving = tokio::spawn(till_api::serve(listener, till_api::router(app), std::future::pending()));
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        Door { url, auth, clock: till.clock.clone(), client, serving }
+    }
+
+    /// One request of a shopper, with a token that is valid at the time of the clock.
+    pub async fn call(&self, customer: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+        let claims = Claims {
+            sub: customer.to_owned(),
+            merchant: MERCHANT.to_owned(),
+            scope: String::new(),
+            exp: self.clock.now_us() / 1_000_000 + 3_600,
+            nbf: None,
+        };
+        let token = self.auth.mint(&claims).expect("a token");
+        let method = method.parse().expect("a method");
+        let mut request = self.client.request(method, format!("{}{path}", self.url)).bearer_auth(token);
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        let answer = request.send().await.expect("an answer");
+        let status = answer.status().as_u16();
+        let text = answer.text().await.expect("a whole answer");
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
