@@ -4,29 +4,35 @@ use serde_json::{Value, json};
 use till_tests::Simulator;
 use till_tests::host::{Host, submit_body, token, token_for};
 
-struct Shop {
-    host: Host,
-    _simulator: Simulator,
+pub(crate) struct Shop {
+    pub(crate) host: Host,
+    pub(crate) simulator: Simulator,
     _folder: tempfile::TempDir,
 }
 
-async fn open() -> Shop {
+pub(crate) async fn open() -> Shop {
     let simulator = Simulator::start();
     let folder = tempfile::tempdir().expect("a temporary folder");
     till_tests::template(folder.path(), &simulator.url).await;
-    Shop { host: Host::start(folder.path(), None), _simulator: simulator, _folder: folder }
+    Shop { host: Host::start(folder.path(), None), simulator, _folder: folder }
 }
 
 impl Shop {
-    async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+    pub(crate) async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
         self.host.call(method, path, "", body).await.expect("the host answers")
     }
 
-    async fn as_other(&self, token: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+    pub(crate) async fn as_other(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> (u16, Value) {
         self.host.call_as(token, method, path, "", body).await.expect("the host answers")
     }
 
-    async fn session(&self) -> String {
+    pub(crate) async fn session(&self) -> String {
         let item = json!({ "productId": "PROD-12345", "quantity": 2 });
         let (status, body) = self.call("POST", "/api/v1/cart/items", Some(&item)).await;
         assert_eq!(status, 200, "{body}");
@@ -35,13 +41,13 @@ impl Shop {
         body["checkoutSessionId"].as_str().expect("an id").to_owned()
     }
 
-    async fn alive(&self) {
+    pub(crate) async fn alive(&self) {
         assert_eq!(self.call("GET", "/healthz", None).await.0, 200, "the host is unharmed");
     }
 }
 
 /// A problem of RFC 9457: status, code and words, nothing of the inside.
-fn problem(answer: &(u16, Value), status: u16, word: &str) {
+pub(crate) fn problem(answer: &(u16, Value), status: u16, word: &str) {
     let (found, body) = answer;
     assert_eq!(*found, status, "{body}");
     assert_eq!(body["status"], status, "{body}");

@@ -7,4 +7,5 @@ mod crash;
 mod definition;
 mod expiry;
 mod http;
+mod payments;
 mod sweep;

@@ -90,6 +90,18 @@ impl Host {
         Some((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
     }
 
+    /// A webhook of the provider, as it was signed.
+    pub async fn hook(&self, path: &str, signature: &str, body: &str) -> (u16, Value) {
+        let mut request = self.client.post(format!("{}{path}", self.url)).body(body.to_owned());
+        if !signature.is_empty() {
+            request = request.header("sim-signature", signature);
+        }
+        let answer = request.send().await.expect("the host answers");
+        let status = answer.status().as_u16();
+        let text = answer.text().await.expect("a whole answer");
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
     /// Whether it is gone, waiting a moment for an abort under way.
     pub fn is_gone(&mut self) -> bool {
         let until = Instant::now() + Duration::from_millis(300);

@@ -7,6 +7,7 @@
 mod door;
 mod faults;
 pub mod host;
+mod mailbox;
 mod simulator;
 mod template;
 
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 pub use door::Door;
 pub use faults::{Faults, FaultySteps, How, Ran};
+pub use mailbox::{Letter, Mailbox};
 use serde_json::{Map, Value, json};
 pub use simulator::Simulator;
 pub use template::template;

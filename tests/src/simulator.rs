@@ -99,10 +99,28 @@ impl Simulator {
     /// How the next requests of an operation go.
     pub async fn behave_times(&self, operation: &str, behaviour: &str, times: usize) {
         let body = json!({ "operation": operation, "behaviour": behaviour, "times": times });
-        let request = self.client.post(format!("{}/admin/behaviour", self.url));
+        self.admin("behaviour", &body).await;
+    }
+
+    /// Where webhooks go from now on, signed with `secret`. `mode` says how they misbehave.
+    pub async fn webhooks_to(&self, url: &str, secret: &str, mode: &str) {
+        self.admin("webhook", &json!({ "url": url, "secret": secret, "mode": mode })).await;
+    }
+
+    async fn admin(&self, what: &str, body: &Value) {
+        let request = self.client.post(format!("{}/admin/{what}", self.url));
         let request = request.header("content-type", "application/json").body(body.to_string());
         let response = request.send().await.expect("the provider answers");
         assert_eq!(response.status(), 204, "{:?}", response.text().await);
+    }
+
+    /// The buyer confirms at the bank's page the payment of an attempt.
+    pub async fn confirm(&self, intent: &str, attempt: &str) {
+        let request = self.client.post(format!("{}/v1/intents/{intent}/confirm", self.url));
+        let request = request.bearer_auth("sk_sim").header("idempotency-key", format!("{attempt}.confirm"));
+        let request = request.header("content-type", "application/json").body(r#"{"result":"ok"}"#);
+        let response = request.send().await.expect("the provider answers");
+        assert_eq!(response.status(), 200, "{:?}", response.text().await);
     }
 }
 
