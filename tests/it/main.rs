@@ -7,5 +7,6 @@ mod crash;
 mod definition;
 mod expiry;
 mod http;
+mod limits;
 mod payments;
 mod sweep;
