@@ -3,7 +3,7 @@
 //! Owns routes, tokens, problems (RFC 9457), the shapes that clients read, and the connections. Must not
 //! know tables, components' insides or how a checkout moves: it calls [`till_commerce::Shop`], the workflow
 //! runner and the registry. The only room with status codes. Read first: [`App`], [`router`], `problem.rs`
-//! (every error and its code), `read.rs` (how bodies are read) and `wire.rs` (what clients read).
+//! (every error and its code), `read.rs` (how bodies are read) and `wire` (what clients read).
 //!
 //! ```no_run
 //! # async fn demo(app: till_api::App) -> std::io::Result<()> {

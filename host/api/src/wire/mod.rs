@@ -1,0 +1,154 @@
+//! What clients read: the seeds' shapes, made from the shop's records, one file per resource.
+//!
+//! Amounts are JSON numbers with exactly the currency's digits, written from integers ([`Amount`]); times are
+//! RFC 3339. Nothing here decides anything.
+
+mod cart;
+mod order;
+mod product;
+mod quote;
+mod session;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use till_commerce::quote::Address;
+use till_model::money::{Currency, Money};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+pub(crate) use cart::CartAnswer;
+pub(crate) use order::{OrderOut, OrdersOut};
+pub(crate) use product::{ProductOut, ProductsOut};
+pub(crate) use quote::QuoteOut;
+pub(crate) use session::{SessionOut, status};
+
+/// An exact decimal amount as a JSON number: `75.00`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Amount(Box<RawValue>);
+
+impl Amount {
+    /// An amount in minor units.
+    pub(crate) fn of(minor: i64, currency: Currency) -> Amount {
+        Amount::text(Money::from_minor(minor, currency).to_decimal_string())
+    }
+
+    /// A share in parts per million, as per cent: `5` or `8.381`.
+    fn percent(ppm: u32) -> Amount {
+        let (whole, rest) = (ppm / 10_000, ppm % 10_000);
+        let text = match rest {
+            0 => whole.to_string(),
+            rest => format!("{whole}.{rest:04}").trim_end_matches('0').to_owned(),
+        };
+        Amount::text(text)
+    }
+
+    fn text(text: String) -> Amount {
+        Amount(RawValue::from_string(text).expect("digits with a point are a JSON number"))
+    }
+}
+
+impl PartialSchema for Amount {
+    fn schema() -> RefOr<Schema> {
+        let text =
+            "Exact decimal in major units with the currency's digits; read it as a decimal, not as a float.";
+        ObjectBuilder::new().schema_type(Type::Number).description(Some(text)).into()
+    }
+}
+
+impl ToSchema for Amount {}
+
+/// Epoch microseconds as RFC 3339, to the millisecond.
+pub(crate) fn time(us: i64) -> String {
+    let ms = us.div_euclid(1000);
+    jiff::Timestamp::from_millisecond(ms)
+        .map_or_else(|_| "0000-01-01T00:00:00Z".to_owned(), |t| t.to_string())
+}
+
+/// Epoch milliseconds as RFC 3339.
+fn time_ms(ms: u64) -> String {
+    time(i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1000))
+}
+
+/// The day of a time, in UTC.
+fn day(ms: u64) -> String {
+    time_ms(ms).split('T').next().unwrap_or_default().to_owned()
+}
+
+/// An address.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct AddressOut {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    company: String,
+    /// Lines between line breaks.
+    street: String,
+    city: String,
+    state: String,
+    zip_code: String,
+    country: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    phone: String,
+}
+
+impl AddressOut {
+    fn new(address: &Address) -> AddressOut {
+        AddressOut {
+            name: address.name.clone(),
+            company: address.company.clone(),
+            street: address.street.join("\n"),
+            city: address.city.clone(),
+            state: address.region.clone(),
+            zip_code: address.postal_code.clone(),
+            country: address.country.clone(),
+            phone: address.phone.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(minor: i64, code: &str) -> String {
+        serde_json::to_string(&Amount::of(minor, Currency::from_code(code).unwrap())).unwrap()
+    }
+
+    #[test]
+    fn amounts_are_numbers_with_the_currencys_digits() {
+        assert_eq!(text(7500, "USD"), "75.00");
+        assert_eq!(text(-7, "USD"), "-0.07");
+        assert_eq!(text(500, "JPY"), "500");
+        assert_eq!(text(250, "KWD"), "0.250");
+        assert_eq!(text(9_007_199_254_740_993, "USD"), "90071992547409.93");
+        assert_eq!(text(i64::MIN, "USD"), "-92233720368547758.08");
+    }
+
+    #[test]
+    fn amounts_come_back_as_they_went_out() {
+        let usd = Currency::from_code("USD").unwrap();
+        for minor in [0, 1, -1, 47_117, i64::MAX, i64::MIN] {
+            let out = serde_json::to_string(&Amount::of(minor, usd)).unwrap();
+            assert_eq!(Money::parse_decimal(&out, usd).unwrap().minor(), minor);
+        }
+    }
+
+    #[test]
+    fn shares_are_told_in_per_cent() {
+        let text = |ppm| serde_json::to_string(&Amount::percent(ppm)).unwrap();
+        assert_eq!(text(50_000), "5");
+        assert_eq!(text(83_810), "8.381");
+        assert_eq!(text(1), "0.0001");
+        assert_eq!(text(1_000_000), "100");
+    }
+
+    #[test]
+    fn times_are_rfc_3339_to_the_millisecond() {
+        assert_eq!(time(1_723_300_200_000_000), "2024-08-10T14:30:00Z");
+        assert_eq!(time(1_723_300_200_123_456), "2024-08-10T14:30:00.123Z");
+        assert_eq!(day(1_723_680_000_000), "2024-08-15");
+    }
+}

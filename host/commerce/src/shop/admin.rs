@@ -1,0 +1,99 @@
+//! What a merchant writes: settings, products, customers, stock.
+
+use till_store::{Error as StoreError, Tx};
+
+use super::{Shop, ShopError};
+use crate::catalog::{Customer, Product};
+use crate::settings::Settings;
+
+impl Shop {
+    /// Replaces the settings of a merchant; sessions under way keep theirs.
+    pub async fn put_settings(&self, merchant: &str, settings: &Settings) -> Result<(), ShopError> {
+        settings
+            .check()
+            .map_err(|e| ShopError::Field { field: e.field.to_owned(), why: e.detail.to_owned() })?;
+        let now_us = self.now_us();
+        let text = serde_json::to_string(settings).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+        self.write(merchant, move |tx, owner| {
+            let text = text.clone();
+            Box::pin(async move { tx.put_setting(&owner, &text, now_us).await })
+        })
+        .await
+    }
+
+    /// Makes or replaces a product.
+    pub async fn put_product(&self, merchant: &str, product: &Product) -> Result<(), ShopError> {
+        if product.price < 0 {
+            return Err(ShopError::Field {
+                field: "price".to_owned(),
+                why: "a price is not negative".to_owned(),
+            });
+        }
+        let now_us = self.now_us();
+        let id = product.id.clone();
+        let text = serde_json::to_string(product).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+        self.write(merchant, move |tx, owner| {
+            let (id, text) = (id.clone(), text.clone());
+            Box::pin(async move { tx.put_product(&owner, &id, &text, now_us).await })
+        })
+        .await
+    }
+
+    /// Makes a customer with a points balance, or replaces what is known of one; points then stay.
+    pub async fn put_customer(
+        &self,
+        merchant: &str,
+        customer: &Customer,
+        points: i64,
+    ) -> Result<(), ShopError> {
+        let id = customer.id.clone();
+        let text = serde_json::to_string(customer).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+        self.write(merchant, move |tx, owner| {
+            let (id, text) = (id.clone(), text.clone());
+            Box::pin(async move { tx.put_customer(&owner, &id, &text, points).await })
+        })
+        .await
+    }
+
+    /// Sets the units on hand.
+    pub async fn put_stock(
+        &self,
+        merchant: &str,
+        sku: &str,
+        warehouse: &str,
+        on_hand: i64,
+    ) -> Result<(), ShopError> {
+        if on_hand < 0 {
+            return Err(ShopError::Field {
+                field: "onHand".to_owned(),
+                why: "stock is not negative".to_owned(),
+            });
+        }
+        let (sku, warehouse) = (sku.to_owned(), warehouse.to_owned());
+        let (kind, place) = (sku.clone(), warehouse.clone());
+        let owner = merchant.to_owned();
+        let fits = self
+            .store
+            .transact(move |tx| {
+                let (owner, kind, place) = (owner.clone(), kind.clone(), place.clone());
+                Box::pin(async move { tx.put_stock(&owner, &kind, &place, on_hand).await })
+            })
+            .await?;
+        if fits {
+            return Ok(());
+        }
+        let why = format!("more units of {sku} in {warehouse} are promised than {on_hand}");
+        Err(ShopError::Field { field: "onHand".to_owned(), why })
+    }
+
+    async fn write<F>(&self, merchant: &str, job: F) -> Result<(), ShopError>
+    where
+        F: for<'a> Fn(&'a mut Tx, String) -> futures::future::BoxFuture<'a, Result<(), StoreError>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let owner = merchant.to_owned();
+        Ok(self.store.transact(move |tx| job(tx, owner.clone())).await?)
+    }
+}

@@ -1,0 +1,254 @@
+//! [`Shop`]: what the edge may ask for. Catalog, carts, checkout sessions, orders, webhooks.
+//!
+//! Here are the records and what is only read; `cart.rs`, `session.rs`, `webhook.rs` and `admin.rs` have the
+//! commands, by who gives them.
+
+mod admin;
+mod cart;
+mod session;
+mod webhook;
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use till_engine::ports::Clock;
+use till_engine::runner::{self, Runner};
+use till_registry::Registry;
+use till_store::{Error as StoreError, Store};
+
+use crate::cart::CartError;
+use crate::catalog::{self, Availability, Customer, Product};
+use crate::checkout::steps::Numbers;
+use crate::checkout::{Order, order_from_row};
+use crate::quote::{Inputs, Quote, Requirement};
+use crate::settings::Settings;
+
+/// The workflow behind checkout sessions.
+pub const CHECKOUT: &str = "checkout";
+/// A remembered command is kept so long, microseconds.
+pub const COMMANDS_KEPT_US: i64 = 24 * 3600 * 1_000_000;
+
+/// Why the shop says no, by what the caller does next.
+#[derive(Debug, thiserror::Error)]
+pub enum ShopError {
+    /// There is none, or it belongs to somebody else.
+    #[error("find {what} `{id}`")]
+    NotFound {
+        /// Kind of thing.
+        what: &'static str,
+        /// Its id.
+        id: String,
+    },
+    /// The session has ended.
+    #[error("use session `{id}`: {why}")]
+    Gone {
+        /// Id of the session.
+        id: String,
+        /// How it ended and what to do.
+        why: String,
+    },
+    /// The session is being worked on.
+    #[error("change session `{id}`: it is being worked on")]
+    Busy {
+        /// Id of the session.
+        id: String,
+    },
+    /// The session was submitted with another request.
+    #[error("submit session `{id}`: it was submitted with another request")]
+    OtherSubmit {
+        /// Id of the session.
+        id: String,
+    },
+    /// A field is wrong.
+    #[error("accept `{field}`: {why}")]
+    Field {
+        /// Name of the field.
+        field: String,
+        /// The limit and what to do.
+        why: String,
+    },
+    /// It was changed since the client read it.
+    #[error("change it: it has version {found}, not {expected}")]
+    Version {
+        /// Version the client saw.
+        expected: i64,
+        /// Version it has.
+        found: i64,
+    },
+    /// The workflow refuses.
+    #[error("{why}")]
+    Refused {
+        /// The reason.
+        why: String,
+    },
+    /// A webhook whose signature does not match.
+    #[error("verify the webhook")]
+    Forged,
+    /// The idempotency key came before with another request.
+    #[error("use key `{key}` again: it was used for another request")]
+    KeyReused {
+        /// The key.
+        key: String,
+    },
+    /// The cart says no.
+    #[error(transparent)]
+    Cart(#[from] CartError),
+    /// The registry failed.
+    #[error(transparent)]
+    Registry(#[from] till_registry::Error),
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] runner::Error),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Where a session stands, as a shopper sees it. A projection of the instance, never stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The shopper may change it and submit.
+    Editable,
+    /// A step runs.
+    Busy,
+    /// The buyer has to do something at the gateway.
+    ActionRequired,
+    /// It is being found out what became of the payment.
+    PaymentUnknown,
+    /// The order is confirmed.
+    Confirmed,
+    /// Cancelled by the shopper.
+    Cancelled,
+    /// Its time ran out.
+    Expired,
+    /// Too many payments failed.
+    Failed,
+    /// A person of the merchant looks at it.
+    Parked,
+}
+
+/// A checkout session.
+#[derive(Debug, Clone)]
+pub struct SessionView {
+    /// Id.
+    pub id: String,
+    /// Grows with each change; the `ETag`.
+    pub version: i64,
+    /// State of the workflow.
+    pub state: String,
+    /// Where it stands.
+    pub phase: Phase,
+    /// What the quote was computed from.
+    pub inputs: Inputs,
+    /// The priced cart.
+    pub quote: Option<Quote>,
+    /// Names it; a submit may carry it.
+    pub quote_token: Option<String>,
+    /// The buyer.
+    pub customer: Customer,
+    /// Points the buyer can use.
+    pub points_balance: i64,
+    /// Why it is editable again.
+    pub problem: Option<Value>,
+    /// Why a component could not answer.
+    pub fault: Option<Value>,
+    /// What is missing before it can be submitted.
+    pub requirements: Vec<Requirement>,
+    /// The order, once there is one.
+    pub order: Option<Order>,
+    /// What the buyer has to do.
+    pub action: Option<Value>,
+    /// The merchant's settings as pinned.
+    pub settings: Settings,
+    /// Hash of the submit under way or done.
+    pub submitted: Option<String>,
+}
+
+/// A submit.
+#[derive(Debug, Clone)]
+pub struct SubmitRequest {
+    /// Client inputs that go with it; each replaces the one before.
+    pub inputs: Map<String, Value>,
+    /// The total the shopper saw, minor units.
+    pub expected_total: Option<i64>,
+    /// The quote the shopper saw.
+    pub quote: Option<String>,
+    /// Hash of the request.
+    pub hash: String,
+    /// `Idempotency-Key`, if the client sent one.
+    pub key: Option<String>,
+}
+
+/// The shop of all merchants of this host.
+pub struct Shop {
+    store: Arc<Store>,
+    registry: Arc<Registry>,
+    runner: Arc<Runner<Store>>,
+    numbers: Arc<Numbers>,
+}
+
+impl Shop {
+    /// The shop over these rooms.
+    pub fn new(
+        store: Arc<Store>,
+        registry: Arc<Registry>,
+        runner: Arc<Runner<Store>>,
+        numbers: Arc<Numbers>,
+    ) -> Shop {
+        Shop { store, registry, runner, numbers }
+    }
+
+    fn now_us(&self) -> i64 {
+        let clock: &Arc<dyn Clock> = self.runner.clock();
+        clock.now_us()
+    }
+
+    /// Settings of a merchant; the defaults for one without.
+    pub async fn settings(&self, merchant: &str) -> Result<Settings, ShopError> {
+        let body = self.store.read().await?.setting(merchant).await?;
+        Ok(body.map_or_else(|| Ok(Settings::default()), |b| catalog::parse(&b))?)
+    }
+
+    /// Products after the id `after`, with what can be held.
+    pub async fn products(
+        &self,
+        merchant: &str,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<(Product, Vec<Availability>)>, ShopError> {
+        let mut tx = self.store.read().await?;
+        let mut all = Vec::new();
+        for product in catalog::products(&mut tx, merchant, after, limit).await? {
+            let stock = catalog::availability(&mut tx, merchant, &product.sku).await?;
+            all.push((product, stock));
+        }
+        Ok(all)
+    }
+
+    /// A product that is known, with what can be held.
+    pub async fn product(&self, merchant: &str, id: &str) -> Result<(Product, Vec<Availability>), ShopError> {
+        let mut tx = self.store.read().await?;
+        let product = catalog::product(&mut tx, merchant, id).await?;
+        let product = product.ok_or_else(|| ShopError::NotFound { what: "product", id: id.to_owned() })?;
+        let stock = catalog::availability(&mut tx, merchant, &product.sku).await?;
+        Ok((product, stock))
+    }
+
+    /// An order of this customer, by id or number.
+    pub async fn order(&self, merchant: &str, customer: &str, id: &str) -> Result<Order, ShopError> {
+        let missing = || ShopError::NotFound { what: "order", id: id.to_owned() };
+        let mut tx = self.store.read().await?;
+        let row = match tx.order(merchant, id).await? {
+            Some(row) => Some(row),
+            None => tx.order_by_number(merchant, id).await?,
+        };
+        let row = row.filter(|r| r.customer == customer).ok_or_else(missing)?;
+        Ok(order_from_row(&row)?)
+    }
+
+    /// Orders of a customer, newest first.
+    pub async fn orders(&self, merchant: &str, customer: &str, limit: i64) -> Result<Vec<Order>, ShopError> {
+        let rows = self.store.read().await?.orders(merchant, customer, limit).await?;
+        Ok(rows.iter().map(order_from_row).collect::<Result<_, _>>()?)
+    }
+}

@@ -1,0 +1,85 @@
+//! Gateways' webhooks: verified by the gateway's component, then signals of the checkouts they are about.
+
+use serde_json::json;
+use till_engine::definition::Sender;
+use till_engine::runner::SignalRequest;
+use till_sandbox::wit::gateway as wit;
+use till_sandbox::wit::types::CallContext;
+use till_sandbox::{Answer, Call, Limits};
+
+use super::{Shop, ShopError};
+
+impl Shop {
+    /// Takes a gateway's webhook: verified over its raw bytes by the component, each event kept once.
+    /// Gives how many events were meant for checkouts of this merchant.
+    pub async fn webhook(
+        &self,
+        merchant: &str,
+        gateway: &str,
+        headers: Vec<(String, Vec<u8>)>,
+        body: Vec<u8>,
+    ) -> Result<usize, ShopError> {
+        let missing = || ShopError::NotFound { what: "gateway", id: gateway.to_owned() };
+        let bound = self.registry.gateway(merchant, gateway).await?.ok_or_else(missing)?;
+        let settings = self.settings(merchant).await?;
+        let call = Call {
+            component: bound.component.clone(),
+            ctx: CallContext {
+                merchant: merchant.to_owned(),
+                channel: settings.channel.clone(),
+                locale: settings.locale.clone(),
+                currency: settings.currency.code().to_owned(),
+                exponent: settings.currency.exponent(),
+                now_ms: u64::try_from(self.now_us() / 1000).unwrap_or(0),
+                instance: String::new(),
+                step: "webhook".to_owned(),
+                entry: 1,
+                attempt: 1,
+                test_mode: false,
+                config: bound.config.clone(),
+                attributes: vec![],
+            },
+            binding: bound.binding.clone(),
+            limits: Limits::default(),
+        };
+        let answer = self.registry.sandbox().verify_event(call, wit::WebhookRequest { headers, body }).await;
+        let result = match answer {
+            Ok(Answer { value: Ok(result), .. }) if result.verified => result,
+            Ok(Answer { value: Err(error), .. }) => {
+                tracing::warn!(merchant, gateway, ?error, "a webhook could not be read");
+                return Err(ShopError::Forged);
+            }
+            Ok(_) => return Err(ShopError::Forged),
+            Err(failure) => {
+                tracing::warn!(merchant, gateway, %failure, "a webhook could not be read");
+                return Err(ShopError::Forged);
+            }
+        };
+        let mut taken = 0;
+        for event in result.events {
+            let name = match event.kind {
+                wit::EventKind::Authorized => "payment.authorized",
+                wit::EventKind::Captured => "payment.captured",
+                wit::EventKind::Declined => "payment.declined",
+                _ => continue,
+            };
+            let Some(key) = &event.attempt_key else { continue };
+            let Some(uid) = self.store.instance_of_key(merchant, key).await? else { continue };
+            let money = event.money.as_ref().map(|m| json!({ "minor": m.minor, "currency": m.currency }));
+            let request = SignalRequest {
+                merchant: merchant.to_owned(),
+                uid,
+                name: name.to_owned(),
+                sender: Sender::Gateway,
+                source: format!("gateway:{gateway}"),
+                dedup: event.dedup_id.clone(),
+                hash: String::new(),
+                body: json!({ "key": key, "money": money, "at_ms": event.provider_time_ms }),
+                keep: true,
+            };
+            self.runner.signal(request).await?;
+            taken += 1;
+        }
+        Ok(taken)
+    }
+}
