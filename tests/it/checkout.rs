@@ -284,6 +284,21 @@ async fn a_price_that_is_not_the_one_the_shopper_saw_is_not_charged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_product_that_goes_to_another_currency_meanwhile_is_not_sold_at_the_same_digits() {
+    let till = TestTill::start().await;
+    let quoted = till.worked_example().await;
+    let mut product = till_tests::headphones();
+    product.currency = till_model::money::Currency::from_code("EUR").expect("a currency");
+    till.shop.put_product(MERCHANT, &product).await.unwrap();
+    let view = till.submit(&quoted.id, json!({})).await;
+    expect_phase(&till, &view, Phase::Editable).await;
+    assert!(!view.requirements.is_empty(), "the line is named: {:?}", view.problem);
+    assert_eq!(till.orders(CUSTOMER).await.len(), 0);
+    assert_eq!(till.simulator.taken().await, 0);
+    till.balanced().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_costs_nothing_is_confirmed_without_a_payment() {
     let till = TestTill::start().await;
     till.shop.put_customer(MERCHANT, &customer("CUST-RICH"), 1_000_000).await.unwrap();

@@ -9,4 +9,5 @@ mod expiry;
 mod http;
 mod limits;
 mod payments;
+mod rollback;
 mod sweep;

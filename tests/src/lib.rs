@@ -216,6 +216,7 @@ impl TestTill {
             network_ms: (slot == Slot::PaymentGateway).then_some(NETWORK_MS),
             tables: BTreeMap::new(),
             who: "tests".to_owned(),
+            why: String::new(),
         };
         self.registry.push(MERCHANT, push, self.clock.now_us()).await.expect("the component is taken")
     }

@@ -80,6 +80,7 @@ pub async fn template(folder: &Path, simulator: &str) {
             network_ms: network.then_some(1_500),
             tables: BTreeMap::new(),
             who: "tests".to_owned(),
+            why: String::new(),
         };
         registry.push(&merchant, push, NOW_US).await.expect("the component is accepted");
     }

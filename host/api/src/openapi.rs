@@ -36,7 +36,7 @@ struct ProblemOut {
         orders::list, orders::read,
         workflows::list, workflows::start, workflows::read, workflows::journal, workflows::signal,
         workflows::cancel, workflows::operate,
-        admin::push, admin::components, admin::counters, admin::settings, admin::put_settings, admin::put_product,
+        admin::push, admin::components, admin::roll_back, admin::retire, admin::history, admin::counters, admin::settings, admin::put_settings, admin::put_product,
         admin::put_customer, admin::put_stock,
         webhooks::take,
         meta::health, meta::ready, meta::openapi, meta::problem,

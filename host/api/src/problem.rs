@@ -293,6 +293,7 @@ impl From<till_registry::Error> for Problem {
                 Problem { errors: errors.collect(), ..told }
             }
             till_registry::Error::Field { field, why } => Problem::field(field, why),
+            till_registry::Error::Nothing { why } => Problem::new(Code::NotExpected, why),
             till_registry::Error::NotFound { .. } => Problem::internal(error),
             till_registry::Error::Store(error) => error.into(),
         }

@@ -47,6 +47,12 @@ pub enum Error {
         /// What is wrong and what is allowed.
         why: String,
     },
+    /// There is nothing to change.
+    #[error("{why}")]
+    Nothing {
+        /// What there is instead.
+        why: String,
+    },
     /// Nothing of that digest.
     #[error("find binding {digest}")]
     NotFound {
@@ -115,6 +121,68 @@ pub struct Push {
     pub tables: BTreeMap<String, BTreeMap<String, String>>,
     /// Who pushes.
     pub who: String,
+    /// Reason, for the history; may be empty.
+    pub why: String,
+}
+
+/// Longest reason of a change, bytes.
+pub const WHY_BYTES_MAX: usize = 500;
+
+/// A binding to change back or to take out of use.
+#[derive(Debug, Clone)]
+pub struct Turn {
+    /// Slot.
+    pub slot: Slot,
+    /// Name within the slot.
+    pub name: String,
+    /// Who does it.
+    pub who: String,
+    /// Reason, for the history; may be empty.
+    pub why: String,
+}
+
+/// What was done to a binding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Act {
+    /// A component was uploaded and used.
+    Push,
+    /// An earlier revision was used again.
+    Rollback,
+    /// The slot is not in use any more.
+    Retire,
+}
+
+impl Act {
+    /// As it is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Act::Push => "push",
+            Act::Rollback => "rollback",
+            Act::Retire => "retire",
+        }
+    }
+}
+
+/// A change of a binding, as it was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Grows with each change of the binding.
+    pub revision: i64,
+    /// What was done: see [`Act`].
+    pub act: String,
+    /// Revision its content was pushed with.
+    pub origin: i64,
+    /// Digest of the binding; empty when retired.
+    pub digest: String,
+    /// Digest of the component; empty when retired.
+    pub component: String,
+    /// Reason.
+    pub why: String,
+    /// Epoch microseconds.
+    pub created_us: i64,
+    /// Who did it.
+    pub created_by: String,
 }
 
 /// A binding in effect.
@@ -230,55 +298,121 @@ impl Registry {
             created_by: push.who.clone(),
         };
         let wasm = Arc::new(push.wasm);
-        for _ in 0..RACES_MAX {
-            let now = self.active_rows(merchant).await?;
-            let revision =
-                now.iter().find(|r| r.slot == slot && r.name == push.name).map_or(0, |r| r.revision) + 1;
-            let binding = BindingRow {
-                slot: slot.clone(),
-                name: push.name.clone(),
-                revision,
-                digest: digest.clone(),
-                body: text.clone(),
-                created_us: now_us,
-                created_by: push.who.clone(),
-            };
-            let (owner, kept, wasm, written) =
-                (merchant.to_owned(), row.clone(), wasm.clone(), binding.clone());
-            let done = self
-                .store
-                .transact(move |tx| {
-                    let (owner, kept, wasm, written) =
-                        (owner.clone(), kept.clone(), wasm.clone(), written.clone());
-                    Box::pin(async move {
-                        tx.put_component(&owner, &kept, &wasm).await?;
-                        if tx.put_binding(&owner, &written).await? {
-                            Ok(())
-                        } else {
-                            Err(till_store::Error::Conflict)
-                        }
-                    })
+        let (owner, kept) = (merchant.to_owned(), row);
+        self.store
+            .transact(move |tx| {
+                let (owner, kept, wasm) = (owner.clone(), kept.clone(), wasm.clone());
+                Box::pin(async move { tx.put_component(&owner, &kept, &wasm).await.map(|_| ()) })
+            })
+            .await?;
+        let turn = Turn { slot: push.slot, name: push.name, who: push.who, why: push.why };
+        let written = self
+            .change(merchant, &turn, now_us, |history| {
+                Ok(BindingRow {
+                    act: Act::Push.as_str().to_owned(),
+                    origin: history.first().map_or(0, |newest| newest.revision) + 1,
+                    digest: digest.clone(),
+                    body: text.clone(),
+                    ..blank(&turn)
                 })
-                .await;
-            match done {
-                Ok(()) => {
-                    self.refresh(merchant).await?;
-                    return Ok(Activation {
-                        slot,
-                        name: push.name,
-                        revision,
-                        digest,
-                        component: body.component.clone(),
-                        info,
-                        created_us: now_us,
-                        created_by: push.who,
-                    });
-                }
-                Err(till_store::Error::Conflict) => {}
-                Err(error) => return Err(error.into()),
+            })
+            .await?;
+        Ok(activation(written, body.component, info))
+    }
+
+    /// Uses an earlier revision again: `to`, or the one before what is used now. Rolling back twice goes back
+    /// twice. Checkouts under way keep what they have.
+    pub async fn roll_back(
+        &self,
+        merchant: &str,
+        turn: Turn,
+        to: Option<i64>,
+        now_us: i64,
+    ) -> Result<Activation, Error> {
+        let written = self
+            .change(merchant, &turn, now_us, |history| {
+                let target = earlier(history, to)?;
+                Ok(BindingRow {
+                    act: Act::Rollback.as_str().to_owned(),
+                    origin: target.origin,
+                    digest: target.digest.clone(),
+                    body: target.body.clone(),
+                    ..blank(&turn)
+                })
+            })
+            .await?;
+        let component = component_of(&written.body);
+        let info = self.info(merchant, &component, &written.slot).await?;
+        Ok(activation(written, component, info))
+    }
+
+    /// Takes a binding out of use; the next checkout goes without it. Rolling back brings it back.
+    pub async fn retire(&self, merchant: &str, turn: Turn, now_us: i64) -> Result<Change, Error> {
+        let written = self
+            .change(merchant, &turn, now_us, |history| {
+                let newest = history.first().filter(|newest| !newest.digest.is_empty());
+                let newest = newest.ok_or_else(|| unused(&turn))?;
+                Ok(BindingRow {
+                    act: Act::Retire.as_str().to_owned(),
+                    origin: newest.revision + 1,
+                    ..blank(&turn)
+                })
+            })
+            .await?;
+        Ok(change(written))
+    }
+
+    /// Changes of a binding before the revision `before`, newest first.
+    pub async fn history(
+        &self,
+        merchant: &str,
+        slot: Slot,
+        name: &str,
+        before: i64,
+        limit: i64,
+    ) -> Result<Vec<Change>, Error> {
+        let mut tx = self.store.read().await?;
+        let rows = tx.binding_history(merchant, &slot.to_string(), name, before, limit).await?;
+        Ok(rows.into_iter().map(change).collect())
+    }
+
+    /// Writes the next revision of a binding, decided from those before it, newest first.
+    async fn change(
+        &self,
+        merchant: &str,
+        turn: &Turn,
+        now_us: i64,
+        next: impl Fn(&[BindingRow]) -> Result<BindingRow, Error>,
+    ) -> Result<BindingRow, Error> {
+        if turn.why.len() > WHY_BYTES_MAX {
+            let why = format!("{} bytes; at most {WHY_BYTES_MAX}", turn.why.len());
+            return Err(Error::Field { field: "why", why });
+        }
+        let slot = turn.slot.to_string();
+        for _ in 0..RACES_MAX {
+            let history = {
+                let mut tx = self.store.read().await?;
+                tx.binding_history(merchant, &slot, &turn.name, i64::MAX, HISTORY_MAX).await?
+            };
+            let revision = history.first().map_or(0, |newest| newest.revision) + 1;
+            let row = BindingRow { revision, created_us: now_us, ..next(&history)? };
+            let (owner, written) = (merchant.to_owned(), row.clone());
+            let done = self.store.transact(move |tx| {
+                let (owner, written) = (owner.clone(), written.clone());
+                Box::pin(async move { tx.put_binding(&owner, &written).await })
+            });
+            if done.await? {
+                self.refresh(merchant).await?;
+                return Ok(row);
             }
         }
         Err(till_store::Error::Conflict.into())
+    }
+
+    async fn info(&self, merchant: &str, component: &str, slot: &str) -> Result<Value, Error> {
+        let components = self.store.read().await?.components(merchant, 10_000).await?;
+        let found = components.iter().find(|c| c.digest == component && c.slot == slot);
+        Ok(found.and_then(|c| serde_json::from_str(&c.info).ok()).unwrap_or(Value::Null))
     }
 
     /// What the slots of a merchant use now.
@@ -288,19 +422,10 @@ impl Registry {
         Ok(rows
             .into_iter()
             .map(|row| {
-                let component =
-                    serde_json::from_str::<BindingBody>(&row.body).map(|b| b.component).unwrap_or_default();
+                let component = component_of(&row.body);
                 let info = components.iter().find(|c| c.digest == component && c.slot == row.slot);
-                Activation {
-                    info: info.and_then(|c| serde_json::from_str(&c.info).ok()).unwrap_or(Value::Null),
-                    component,
-                    slot: row.slot,
-                    name: row.name,
-                    revision: row.revision,
-                    digest: row.digest,
-                    created_us: row.created_us,
-                    created_by: row.created_by,
-                }
+                let info = info.and_then(|c| serde_json::from_str(&c.info).ok()).unwrap_or(Value::Null);
+                activation(row, component, info)
             })
             .collect())
     }
@@ -388,7 +513,84 @@ impl Registry {
     }
 
     async fn active_rows(&self, merchant: &str) -> Result<Vec<BindingRow>, Error> {
-        Ok(self.store.read().await?.bindings(merchant).await?)
+        let mut rows = self.store.read().await?.bindings(merchant).await?;
+        rows.retain(|row| !row.digest.is_empty());
+        Ok(rows)
+    }
+}
+
+/// Revisions looked at for a change. Whoever goes back further names the revision.
+const HISTORY_MAX: i64 = 1_000;
+
+/// The revision to use again.
+fn earlier(history: &[BindingRow], to: Option<i64>) -> Result<&BindingRow, Error> {
+    let nothing = |why: String| Error::Nothing { why };
+    let used = |row: &&BindingRow| !row.digest.is_empty();
+    let Some(newest) = history.first() else {
+        return Err(nothing("nothing was ever bound under this name".to_owned()));
+    };
+    match to {
+        Some(to) => history.iter().find(|row| row.revision == to).filter(used).ok_or_else(|| {
+            let why =
+                format!("there is no revision {to} that used a component; the newest is {}", newest.revision);
+            Error::Field { field: "revision", why }
+        }),
+        // Before the revision its content came from: so two rollbacks do not end where they began.
+        None => history
+            .iter()
+            .filter(used)
+            .find(|row| row.revision < newest.origin && row.digest != newest.digest)
+            .ok_or_else(|| nothing("there is no earlier revision to go back to".to_owned())),
+    }
+}
+
+fn unused(turn: &Turn) -> Error {
+    Error::Nothing { why: format!("{}/{} is not in use", turn.slot, turn.name) }
+}
+
+/// A row with what every change has; the rest is filled in by who makes it.
+fn blank(turn: &Turn) -> BindingRow {
+    BindingRow {
+        slot: turn.slot.to_string(),
+        name: turn.name.clone(),
+        revision: 0,
+        act: String::new(),
+        origin: 0,
+        digest: String::new(),
+        body: String::new(),
+        why: turn.why.clone(),
+        created_us: 0,
+        created_by: turn.who.clone(),
+    }
+}
+
+fn component_of(body: &str) -> String {
+    serde_json::from_str::<BindingBody>(body).map(|b| b.component).unwrap_or_default()
+}
+
+fn activation(row: BindingRow, component: String, info: Value) -> Activation {
+    Activation {
+        slot: row.slot,
+        name: row.name,
+        revision: row.revision,
+        digest: row.digest,
+        component,
+        info,
+        created_us: row.created_us,
+        created_by: row.created_by,
+    }
+}
+
+fn change(row: BindingRow) -> Change {
+    Change {
+        component: component_of(&row.body),
+        revision: row.revision,
+        act: row.act,
+        origin: row.origin,
+        digest: row.digest,
+        why: row.why,
+        created_us: row.created_us,
+        created_by: row.created_by,
     }
 }
 

@@ -16,6 +16,12 @@ pub enum ComponentCommand {
     Push(Push),
     /// What the slots use now.
     List(Server),
+    /// Who changed a binding, when, to what and why.
+    History(History),
+    /// Use an earlier revision again from the next checkout on; those under way keep theirs.
+    Rollback(Rollback),
+    /// Take a binding out of use; a rollback brings it back.
+    Retire(Which),
     /// Time warm calls of a promotion component. No server needed.
     Time(Time),
 }
@@ -55,8 +61,53 @@ pub struct Push {
     /// Table as `name=file.json` (an object of strings). May be repeated.
     #[arg(long = "table")]
     tables: Vec<String>,
+    /// Reason, for the history.
+    #[arg(long, default_value = "")]
+    why: String,
     /// The component: built for `wasm32-wasip2`.
     wasm: PathBuf,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// A binding.
+#[derive(Args)]
+pub struct Which {
+    /// pricing, promotion, tax, shipping or payment-gateway.
+    #[arg(long)]
+    slot: String,
+    /// Name within the slot.
+    #[arg(long, default_value = "default")]
+    name: String,
+    /// Reason, for the history.
+    #[arg(long, default_value = "")]
+    why: String,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// Where to go back to.
+#[derive(Args)]
+pub struct Rollback {
+    /// Revision to use again [default: the one before what is used now].
+    #[arg(long = "to", value_name = "REVISION")]
+    to: Option<i64>,
+    #[command(flatten)]
+    which: Which,
+}
+
+/// Which history.
+#[derive(Args)]
+pub struct History {
+    /// pricing, promotion, tax, shipping or payment-gateway.
+    #[arg(long)]
+    slot: String,
+    /// Name within the slot.
+    #[arg(long, default_value = "default")]
+    name: String,
+    /// How many changes, newest first.
+    #[arg(long, default_value_t = 50)]
+    limit: u32,
     #[command(flatten)]
     server: Server,
 }
@@ -67,8 +118,74 @@ pub async fn run(command: ComponentCommand) -> anyhow::Result<ExitCode> {
     match command {
         ComponentCommand::Push(push) => self::push(push).await,
         ComponentCommand::List(server) => list(server).await,
+        ComponentCommand::History(which) => history(which).await,
+        ComponentCommand::Rollback(rollback) => roll_back(rollback).await,
+        ComponentCommand::Retire(which) => retire(which).await,
         ComponentCommand::Time(args) => time(args).await,
     }
+}
+
+impl Server {
+    async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let url = format!("{}/api/v1/admin/components{path}", self.url);
+        let request = reqwest::Client::new().post(url).bearer_auth(&self.token).json(body);
+        read(request.send().await.context("reach the host")?).await
+    }
+
+    async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let url = format!("{}/api/v1/admin/components{path}", self.url);
+        let request = reqwest::Client::new().get(url).bearer_auth(&self.token);
+        read(request.send().await.context("reach the host")?).await
+    }
+}
+
+async fn roll_back(rollback: Rollback) -> anyhow::Result<ExitCode> {
+    let Rollback { to, which } = rollback;
+    let mut body = json!({ "slot": which.slot, "name": which.name, "why": which.why });
+    if let Some(to) = to {
+        body["revision"] = json!(to);
+    }
+    told(&which.server.post("/rollback", &body).await?);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn retire(which: Which) -> anyhow::Result<ExitCode> {
+    let body = json!({ "slot": which.slot, "name": which.name, "why": which.why });
+    let change = which.server.post("/retire", &body).await?;
+    println!("{}/{} is not in use any more (revision {})", which.slot, which.name, change["revision"]);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn history(which: History) -> anyhow::Result<ExitCode> {
+    let (slot, name, limit) = (&which.slot, &which.name, which.limit);
+    let found = which.server.get(&format!("/history?slot={slot}&name={name}&limit={limit}")).await?;
+    println!("{:>3}  {:<9} {:<25} {:<16} {:<16} why", "rev", "act", "when", "who", "component");
+    for change in found["changes"].as_array().into_iter().flatten() {
+        println!(
+            "{:>3}  {:<9} {:<25} {:<16} {:<16} {}",
+            change["revision"],
+            text(&change["act"]),
+            text(&change["createdAt"]),
+            text(&change["createdBy"]),
+            text(&change["component"]).chars().take(16).collect::<String>(),
+            text(&change["why"])
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is in use now.
+fn told(made: &Value) {
+    println!(
+        "{} {} is active in {}/{} as revision {}",
+        text(&made["info"]["name"]),
+        text(&made["info"]["version"]),
+        text(&made["slot"]),
+        text(&made["name"]),
+        made["revision"]
+    );
+    println!("component {}", text(&made["component"]));
+    println!("binding   {}", text(&made["digest"]));
 }
 
 async fn push(push: Push) -> anyhow::Result<ExitCode> {
@@ -93,43 +210,17 @@ async fn push(push: Push) -> anyhow::Result<ExitCode> {
         "origins": push.origins,
         "allowPrivateAddresses": push.allow_private_addresses,
         "policy": push.policy,
+        "why": push.why,
         "tables": tables,
         "wasmBase64": base64::engine::general_purpose::STANDARD.encode(&wasm),
     });
-    let client = reqwest::Client::new();
-    let url = format!("{}/api/v1/admin/components", push.server.url);
-    let answer = client
-        .post(url)
-        .bearer_auth(&push.server.token)
-        .json(&body)
-        .send()
-        .await
-        .context("reach the host")?;
-    let made = read(answer).await?;
-    println!(
-        "{} {} is active in {}/{} as revision {}",
-        text(&made["info"]["name"]),
-        text(&made["info"]["version"]),
-        text(&made["slot"]),
-        text(&made["name"]),
-        made["revision"]
-    );
-    println!("component {}", text(&made["component"]));
-    println!("binding   {}", text(&made["digest"]));
+    told(&push.server.post("", &body).await?);
     Ok(ExitCode::SUCCESS)
 }
 
 async fn list(server: Server) -> anyhow::Result<ExitCode> {
-    let url = format!("{}/api/v1/admin/components", server.url);
-    let answer =
-        reqwest::Client::new().get(url).bearer_auth(&server.token).send().await.context("reach the host")?;
-    let found = read(answer).await?;
-    let rows = found
-        .as_array()
-        .or_else(|| found["components"].as_array())
-        .or_else(|| found["items"].as_array())
-        .cloned()
-        .unwrap_or_default();
+    let found = server.get("").await?;
+    let rows = found["components"].as_array().cloned().unwrap_or_default();
     println!(
         "{:<16} {:<12} {:>3}  {:<24} {:<10} component",
         "slot", "name", "rev", "component name", "version"

@@ -202,8 +202,11 @@ CREATE TABLE IF NOT EXISTS binding (            -- what a slot of a merchant use
   slot        TEXT NOT NULL,
   name        TEXT NOT NULL,                    -- position in an ordered slot, or the payment method
   revision    {INT} NOT NULL,
-  digest      TEXT NOT NULL,                    -- of the binding as a whole
-  body        TEXT NOT NULL,                    -- component digest, config, origins, policy
+  act         TEXT NOT NULL,                    -- push, rollback, retire
+  origin      {INT} NOT NULL,                   -- revision its content was pushed with
+  digest      TEXT NOT NULL,                    -- of the binding as a whole; '' when retired
+  body        TEXT NOT NULL,                    -- component digest, config, origins, policy; '' when retired
+  why         TEXT NOT NULL,
   created_us  {INT} NOT NULL,
   created_by  TEXT NOT NULL,
   PRIMARY KEY (merchant, slot, name, revision)

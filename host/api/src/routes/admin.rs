@@ -13,7 +13,7 @@ use till_commerce::catalog::{Customer, Product, SavedAddress, SavedMethod};
 use till_commerce::quote::Kind;
 use till_commerce::settings::Given;
 use till_model::money::Currency;
-use till_registry::{Activation, FailurePolicy, Push};
+use till_registry::{Activation, Change, FailurePolicy, Push, Turn};
 use till_sandbox::Slot;
 use tokio::sync::Semaphore;
 use utoipa::ToSchema;
@@ -23,7 +23,7 @@ use super::json;
 use crate::App;
 use crate::auth::Caller;
 use crate::problem::{Code, Problem};
-use crate::read::{At, Fields, Json};
+use crate::read::{At, Fields, Json, Query};
 use crate::wire::{Amount, time};
 
 const ADMIN: &str = "admin";
@@ -57,17 +57,47 @@ pub(crate) struct PushIn {
     /// Tables by name, each text to text.
     #[schema(value_type = Option<Object>)]
     tables: Option<BTreeMap<String, BTreeMap<String, String>>>,
+    /// Reason, for the history; at most 500 bytes.
+    why: Option<String>,
 }
 
-pub(crate) fn push_in(fields: &mut Fields<'_>, who: &str) -> Push {
+/// A binding to change back or to take out of use.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes the body in OpenAPI; it is read field by field")]
+pub(crate) struct TurnIn {
+    /// `pricing`, `promotion`, `tax`, `shipping` or `payment-gateway`.
+    slot: String,
+    /// `default` without.
+    name: Option<String>,
+    /// Reason, for the history; at most 500 bytes.
+    why: Option<String>,
+    /// Rollback only: the revision to use again; without, the one before what is used now.
+    revision: Option<i64>,
+}
+
+fn slot_of(fields: &mut Fields<'_>) -> Slot {
     let slot = fields.text("slot");
     let slot = fields.need("slot", slot);
-    let slot = Slot::from_str(&slot).unwrap_or_else(|error| {
+    Slot::from_str(&slot).unwrap_or_else(|error| {
         if !slot.is_empty() {
             fields.wrong("slot", error.to_string());
         }
         Slot::Pricing
-    });
+    })
+}
+
+pub(crate) fn turn_in(fields: &mut Fields<'_>, who: &str) -> Turn {
+    Turn {
+        slot: slot_of(fields),
+        name: fields.text("name").unwrap_or_else(|| "default".to_owned()),
+        who: who.to_owned(),
+        why: fields.text("why").unwrap_or_default(),
+    }
+}
+
+pub(crate) fn push_in(fields: &mut Fields<'_>, who: &str) -> Push {
+    let slot = slot_of(fields);
     let name = fields.text("name").unwrap_or_else(|| "default".to_owned());
     let text = fields.text("wasmBase64");
     let text = fields.need("wasmBase64", text);
@@ -89,6 +119,7 @@ pub(crate) fn push_in(fields: &mut Fields<'_>, who: &str) -> Push {
         network_ms: fields.typed("networkMs"),
         tables: fields.typed("tables").unwrap_or_default(),
         who: who.to_owned(),
+        why: fields.text("why").unwrap_or_default(),
     }
 }
 
@@ -157,6 +188,109 @@ pub(crate) async fn components(State(app): State<App>, caller: Caller) -> Result
     caller.needs(ADMIN)?;
     let all = app.registry.activations(&caller.merchant).await?;
     json(StatusCode::OK, &ActivationsOut { components: all.into_iter().map(ActivationOut::from).collect() })
+}
+
+/// Uses an earlier revision of a binding from the next checkout on; those under way keep what they have.
+#[utoipa::path(post, path = "/api/v1/admin/components/rollback", tag = "admin", security(("bearer" = [])),
+    request_body = TurnIn, responses((status = 200, body = ActivationOut)))]
+pub(crate) async fn roll_back(
+    State(app): State<App>,
+    caller: Caller,
+    body: Json,
+) -> Result<Response, Problem> {
+    caller.needs(ADMIN)?;
+    let mut fields = body.fields()?;
+    let turn = turn_in(&mut fields, &caller.sub);
+    let revision = fields.integer("revision");
+    fields.finish()?;
+    let now_us = app.runner.clock().now_us();
+    let activation = app.registry.roll_back(&caller.merchant, turn, revision, now_us).await?;
+    json(StatusCode::OK, &ActivationOut::from(activation))
+}
+
+/// Takes a binding out of use from the next checkout on. A rollback brings it back.
+#[utoipa::path(post, path = "/api/v1/admin/components/retire", tag = "admin", security(("bearer" = [])),
+    request_body = TurnIn, responses((status = 200, body = ChangeOut)))]
+pub(crate) async fn retire(State(app): State<App>, caller: Caller, body: Json) -> Result<Response, Problem> {
+    caller.needs(ADMIN)?;
+    let mut fields = body.fields()?;
+    let turn = turn_in(&mut fields, &caller.sub);
+    fields.finish()?;
+    let now_us = app.runner.clock().now_us();
+    let change = app.registry.retire(&caller.merchant, turn, now_us).await?;
+    json(StatusCode::OK, &ChangeOut::from(change))
+}
+
+/// A change of a binding.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ChangeOut {
+    revision: i64,
+    /// `push`, `rollback` or `retire`.
+    act: String,
+    /// Revision its content was pushed with.
+    origin: i64,
+    /// Digest of component, configuration and policy; empty when retired.
+    digest: String,
+    /// Digest of the component; empty when retired.
+    component: String,
+    why: String,
+    created_at: String,
+    created_by: String,
+}
+
+impl From<Change> for ChangeOut {
+    fn from(change: Change) -> ChangeOut {
+        ChangeOut {
+            revision: change.revision,
+            act: change.act,
+            origin: change.origin,
+            digest: change.digest,
+            component: change.component,
+            why: change.why,
+            created_at: time(change.created_us),
+            created_by: change.created_by,
+        }
+    }
+}
+
+/// The changes of a binding.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct HistoryOut {
+    /// Newest first.
+    changes: Vec<ChangeOut>,
+    /// Give it as `before` to read on; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_before: Option<i64>,
+}
+
+/// Reads who changed a binding, when, to what and why.
+#[utoipa::path(get, path = "/api/v1/admin/components/history", tag = "admin", security(("bearer" = [])),
+    params(("slot" = String, Query), ("name" = Option<String>, Query, description = "`default` without"),
+        ("before" = Option<i64>, Query, description = "`nextBefore` of the part before"),
+        ("limit" = Option<i64>, Query, description = "1 to 200; 50 by default")),
+    responses((status = 200, body = HistoryOut)))]
+pub(crate) async fn history(
+    State(app): State<App>,
+    caller: Caller,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    caller.needs(ADMIN)?;
+    let limit = query.limit(50, 200)?;
+    let slot = query.text("slot").ok_or_else(|| Problem::field("slot", "it is needed"))?;
+    let slot = Slot::from_str(slot).map_err(|error| Problem::field("slot", error.to_string()))?;
+    let name = query.text("name").unwrap_or("default").to_owned();
+    let before = match query.text("before") {
+        Some(text) => text.parse().map_err(|_| Problem::field("before", "a whole number is needed"))?,
+        None => i64::MAX,
+    };
+    query.finish()?;
+    let changes = app.registry.history(&caller.merchant, slot, &name, before, limit).await?;
+    let full = i64::try_from(changes.len()).is_ok_and(|n| n >= limit);
+    let next_before = changes.last().filter(|_| full).map(|change| change.revision);
+    let changes = changes.into_iter().map(ChangeOut::from).collect();
+    json(StatusCode::OK, &HistoryOut { changes, next_before })
 }
 
 /// What the host has done since it started.

@@ -69,7 +69,8 @@ impl CheckoutSteps {
                 tags: product.as_ref().map(|p| p.tags.clone()).unwrap_or_default(),
                 warehouse,
                 stock: stocked.then(|| u32::try_from(available.max(0)).unwrap_or(u32::MAX)),
-                withdrawn: product.as_ref().is_none_or(|p| !p.active),
+                // In another currency its digits are another price: it cannot be sold in this session.
+                withdrawn: product.as_ref().is_none_or(|p| !p.active || p.currency != settings.currency),
                 attributes: std::collections::BTreeMap::new(),
             });
         }

@@ -28,10 +28,16 @@ pub struct BindingRow {
     pub name: String,
     /// Grows with each change.
     pub revision: i64,
-    /// Of the binding as a whole; pinned by instances.
+    /// What was done: `push`, `rollback` or `retire`.
+    pub act: String,
+    /// Revision that its content was pushed with.
+    pub origin: i64,
+    /// Of the binding as a whole; pinned by instances. Empty: the slot is not in use from here on.
     pub digest: String,
-    /// JSON.
+    /// JSON; empty where the digest is.
     pub body: String,
+    /// Reason given by who did it.
+    pub why: String,
     /// Epoch microseconds.
     pub created_us: i64,
     /// Who made it.
@@ -43,10 +49,13 @@ fn binding(row: &Row) -> Result<BindingRow, StoreError> {
         slot: row.text(0)?,
         name: row.text(1)?,
         revision: row.int(2)?,
-        digest: row.text(3)?,
-        body: row.text(4)?,
-        created_us: row.int(5)?,
-        created_by: row.text(6)?,
+        act: row.text(3)?,
+        origin: row.int(4)?,
+        digest: row.text(5)?,
+        body: row.text(6)?,
+        why: row.text(7)?,
+        created_us: row.int(8)?,
+        created_by: row.text(9)?,
     })
 }
 
@@ -101,14 +110,17 @@ impl Tx {
 
     /// Writes the next revision of a binding. False: `row.revision` is taken; read again.
     pub async fn put_binding(&mut self, merchant: &str, row: &BindingRow) -> Result<bool, StoreError> {
-        let sql = "INSERT INTO binding (merchant, slot, name, revision, digest, body, created_us, created_by) VALUES ($1,$2,$3,$4,$5,$6,$7,$8) ON CONFLICT DO NOTHING";
+        let sql = "INSERT INTO binding (merchant, slot, name, revision, act, origin, digest, body, why, created_us, created_by) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11) ON CONFLICT DO NOTHING";
         let params = [
             P::T(merchant),
             P::T(&row.slot),
             P::T(&row.name),
             P::I(row.revision),
+            P::T(&row.act),
+            P::I(row.origin),
             P::T(&row.digest),
             P::T(&row.body),
+            P::T(&row.why),
             P::I(row.created_us),
             P::T(&row.created_by),
         ];
@@ -117,9 +129,23 @@ impl Tx {
 
     /// The newest revision of every binding of a merchant.
     pub async fn bindings(&mut self, merchant: &str) -> Result<Vec<BindingRow>, StoreError> {
-        let sql = "SELECT slot, name, revision, digest, body, created_us, created_by FROM binding b WHERE merchant = $1 AND revision = (SELECT MAX(revision) FROM binding n WHERE n.merchant = b.merchant AND n.slot = b.slot AND n.name = b.name) ORDER BY slot, name";
+        let sql = "SELECT slot, name, revision, act, origin, digest, body, why, created_us, created_by FROM binding b WHERE merchant = $1 AND revision = (SELECT MAX(revision) FROM binding n WHERE n.merchant = b.merchant AND n.slot = b.slot AND n.name = b.name) ORDER BY slot, name";
         let rows = self.rows(sql, &[P::T(merchant)]).await?;
         rows.iter().map(binding).collect()
+    }
+
+    /// Revisions of one binding before `before`, newest first.
+    pub async fn binding_history(
+        &mut self,
+        merchant: &str,
+        slot: &str,
+        name: &str,
+        before: i64,
+        limit: i64,
+    ) -> Result<Vec<BindingRow>, StoreError> {
+        let sql = "SELECT slot, name, revision, act, origin, digest, body, why, created_us, created_by FROM binding WHERE merchant = $1 AND slot = $2 AND name = $3 AND revision < $4 ORDER BY revision DESC LIMIT $5";
+        let params = [P::T(merchant), P::T(slot), P::T(name), P::I(before), P::I(limit)];
+        self.rows(sql, &params).await?.iter().map(binding).collect()
     }
 
     /// A binding by its digest, whatever its revision.
@@ -128,7 +154,7 @@ impl Tx {
         merchant: &str,
         digest: &str,
     ) -> Result<Option<BindingRow>, StoreError> {
-        let sql = "SELECT slot, name, revision, digest, body, created_us, created_by FROM binding WHERE merchant = $1 AND digest = $2 ORDER BY revision DESC LIMIT 1";
+        let sql = "SELECT slot, name, revision, act, origin, digest, body, why, created_us, created_by FROM binding WHERE merchant = $1 AND digest = $2 ORDER BY revision DESC LIMIT 1";
         let row = self.row(sql, &[P::T(merchant), P::T(digest)]).await?;
         row.as_ref().map(binding).transpose()
     }
