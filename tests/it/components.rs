@@ -1,10 +1,12 @@
 //! Merchants' components in a checkout: pinned for the life of a session, and what happens when they fail.
 
+use std::time::Duration;
+
 use serde_json::json;
 use till_commerce::Phase;
 use till_registry::FailurePolicy;
 use till_sandbox::Slot;
-use till_tests::{CUSTOMER, MERCHANT, TestTill, expect_phase, object, worked_inputs};
+use till_tests::{CUSTOMER, MERCHANT, PATIENCE, TestTill, expect_phase, object, worked_inputs};
 
 fn discount(ppm: u64) -> serde_json::Value {
     json!({ "promotions": [{
@@ -31,6 +33,22 @@ async fn a_session_keeps_the_component_it_started_with_and_the_next_one_uses_the
     assert_eq!(view.order.unwrap().receipt.totals.total, 47_117, "15 %, as when it started");
     assert_eq!(till.instance(&running.id).await.pins, before);
     till.balanced().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_pushed_through_one_host_is_used_by_the_others_within_a_second() {
+    let till = TestTill::start().await;
+    let other = till.another_host();
+    let before = other.pins(MERCHANT).await.unwrap();
+    till.push(Slot::Promotion, "10", "promotions", discount(500_000), FailurePolicy::Refuse).await;
+    let now = till.registry.pins(MERCHANT).await.unwrap();
+    assert_ne!(before, now);
+    let seen = async {
+        while other.pins(MERCHANT).await.unwrap() != now {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, seen).await.expect("the other host looks again by itself");
 }
 
 #[tokio::test(flavor = "multi_thread")]

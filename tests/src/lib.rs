@@ -221,6 +221,11 @@ impl TestTill {
         self.registry.push(MERCHANT, push, self.clock.now_us()).await.expect("the component is taken")
     }
 
+    /// The registry of another host on the same database.
+    pub fn another_host(&self) -> Registry {
+        Registry::new(self.store.clone(), SANDBOX.clone(), HashMap::new())
+    }
+
     /// Sets the units on hand.
     pub async fn stock_is(&self, units: i64) {
         self.shop.put_stock(MERCHANT, SKU, WAREHOUSE, units).await.expect("stock");

@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr as _;
 use std::sync::{Arc, Mutex, RwLock};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -227,6 +228,15 @@ pub struct Bound {
 
 type Active = BTreeMap<(String, String), String>;
 
+/// How long a change made through another host may go unseen by this one.
+const SEEN_FOR: Duration = Duration::from_millis(500);
+
+/// What the slots of a merchant use, as read from the store.
+struct Seen {
+    active: Arc<Active>,
+    at: Instant,
+}
+
 /// Components and bindings of all merchants.
 pub struct Registry {
     store: Arc<Store>,
@@ -234,7 +244,7 @@ pub struct Registry {
     /// Secrets of this host by name; merchants' bindings name them, components never see them.
     secrets: HashMap<String, Secret>,
     bound: Mutex<HashMap<(String, String), Arc<Bound>>>,
-    active: RwLock<HashMap<String, Arc<Active>>>,
+    active: RwLock<HashMap<String, Seen>>,
 }
 
 impl Registry {
@@ -499,16 +509,23 @@ impl Registry {
     }
 
     async fn active(&self, merchant: &str) -> Result<Arc<Active>, Error> {
-        if let Some(active) = self.active.read().expect("no holder panics").get(merchant) {
-            return Ok(active.clone());
+        if let Some(seen) = self.active.read().expect("no holder panics").get(merchant)
+            && seen.at.elapsed() < SEEN_FOR
+        {
+            return Ok(seen.active.clone());
         }
         self.refresh(merchant).await
     }
 
     async fn refresh(&self, merchant: &str) -> Result<Arc<Active>, Error> {
+        // Before the read: what is written while it runs is looked for again in time.
+        let at = Instant::now();
         let rows = self.active_rows(merchant).await?;
         let active: Arc<Active> = Arc::new(rows.into_iter().map(|r| ((r.slot, r.name), r.digest)).collect());
-        self.active.write().expect("no holder panics").insert(merchant.to_owned(), active.clone());
+        let mut all = self.active.write().expect("no holder panics");
+        if all.get(merchant).is_none_or(|seen| seen.at <= at) {
+            all.insert(merchant.to_owned(), Seen { active: active.clone(), at });
+        }
         Ok(active)
     }
 
