@@ -88,6 +88,16 @@ fn minor(total: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_charge_that_is_never_answered_is_told_as_unknown_and_then_found() {
+    let shop = open().await;
+    let session = shop.session().await;
+    let (status, body) = shop.submit(&session, "PM-003").await;
+    assert_eq!((status, &body["status"]), (202, &json!("payment_unknown")), "{body}");
+    shop.comes_to(&session, "confirmed").await;
+    shop.paid_once().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_buyer_who_confirms_at_the_bank_and_comes_back_has_an_order() {
     let shop = open().await;
     let session = shop.session().await;

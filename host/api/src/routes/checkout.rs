@@ -1,6 +1,6 @@
 //! Checkout sessions: start, read, change, submit, cancel.
 //!
-//! A submit waits for the outcome, 10 s unless `Prefer: wait=N` says otherwise. What it answers depends on
+//! A submit waits for the outcome, 15 s unless `Prefer: wait=N` says otherwise. What it answers depends on
 //! where the session then stands ([`outcome`]), never on what was stored of an earlier answer: a repeated
 //! submit reads the same session.
 
@@ -27,7 +27,7 @@ use crate::read::{At, Fields, Given, Json, idempotency_key, if_match, prefer_wai
 use crate::wire::{Amount, OrderOut, QuoteOut, SessionOut, status};
 
 /// Wait of a submit without `Prefer`: longer than nearly every payment, shorter than most proxies' patience.
-const SUBMIT_WAIT_S: u64 = 10;
+const SUBMIT_WAIT_S: u64 = 15;
 /// How a shopper goes on after the end of a session.
 const RESTART: &str = "start a new one with POST /api/v1/checkout/initiate";
 /// Longest text of an address field.
@@ -285,7 +285,7 @@ pub(crate) async fn edit(
 /// Submits a session: holds, charges, confirms. Sent again, it attaches to the submit under way.
 #[utoipa::path(post, path = "/api/v1/checkout/submit", tag = "checkout", security(("bearer" = [])),
     params(("Idempotency-Key" = Option<String>, Header, description = "names this submit; without it the content does"),
-        ("Prefer" = Option<String>, Header, description = "`wait=N` seconds, 10 by default, at most 60")),
+        ("Prefer" = Option<String>, Header, description = "`wait=N` seconds, 15 by default, at most 60")),
     request_body = SubmitIn,
     responses((status = 201, body = OrderOut, description = "the order is confirmed", headers(("Location" = String))),
         (status = 202, body = PendingOut, description = "not over yet; follow `Location`", headers(("Location" = String)))))]
@@ -330,7 +330,7 @@ pub(crate) async fn cancel(
 /// the answer is that of the submit.
 #[utoipa::path(post, path = "/api/v1/checkout/{sessionId}/returned", tag = "checkout", security(("bearer" = [])),
     params(("sessionId" = String, Path),
-        ("Prefer" = Option<String>, Header, description = "`wait=N` seconds, 10 by default, at most 60")),
+        ("Prefer" = Option<String>, Header, description = "`wait=N` seconds, 15 by default, at most 60")),
     responses((status = 201, body = OrderOut, description = "the order is confirmed"),
         (status = 202, body = PendingOut, description = "not over yet")))]
 pub(crate) async fn returned(

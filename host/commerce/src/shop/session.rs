@@ -22,6 +22,8 @@ use crate::{cart, catalog};
 
 /// Times a submit is tried again after another command came in between.
 const RACES_MAX: u32 = 8;
+/// States of the workflow in which it is found out what became of a payment.
+const FINDING_OUT: [&str; 2] = ["find-out", "find-capture"];
 /// Longest wait for a session to come to rest after an edit.
 const EDIT_WAIT: Duration = Duration::from_secs(10);
 
@@ -251,7 +253,11 @@ impl Shop {
 
     /// Waits until the session is with the shopper again, at its end, or parked.
     async fn outcome(&self, merchant: &str, uid: Uuid, wait: Duration) -> Result<(), ShopError> {
-        let rests = |i: &Instance| matches!(i.status, Status::Waiting | Status::Completed | Status::Parked);
+        // While it is being found out what became of a payment, "unknown" is the answer.
+        let rests = |i: &Instance| {
+            matches!(i.status, Status::Waiting | Status::Completed | Status::Parked)
+                || (FINDING_OUT.contains(&i.state.as_str()) && i.rests())
+        };
         self.runner.wait(merchant, uid, wait, rests).await?;
         Ok(())
     }
@@ -272,7 +278,7 @@ impl Shop {
             (Status::Parked, _) => Phase::Parked,
             (_, "editable") => Phase::Editable,
             (_, "await-buyer") => Phase::ActionRequired,
-            (_, "find-out" | "find-capture") => Phase::PaymentUnknown,
+            (_, state) if FINDING_OUT.contains(&state) => Phase::PaymentUnknown,
             (_, "confirmed") => Phase::Confirmed,
             (_, "cancelled") => Phase::Cancelled,
             (_, "expired") => Phase::Expired,
