@@ -44,10 +44,7 @@ pub async fn build(
 ) -> anyhow::Result<House> {
     let store = Arc::new(Store::open(&Options::new(database)).await.context("open the database")?);
     let compiler = Compiler::Child {
-        command: vec![
-            std::env::current_exe().context("find this program")?.into(),
-            crate::cli::COMPILE.into(),
-        ],
+        command: vec![this_program().context("find this program")?.into(), crate::cli::COMPILE.into()],
         cpu_s: till_sandbox::COMPILE_CPU_S,
         cache: code_cache.map_or_else(|| beside(database), Path::to_owned),
     };
@@ -76,6 +73,13 @@ pub async fn build(
     }
     let shop = Arc::new(Shop::new(store.clone(), registry.clone(), runner.clone(), numbers));
     Ok(House { store, registry, runner, shop })
+}
+
+/// This very program, also when an upgrade has put another one in its place meanwhile: machine code of another
+/// version would not fit.
+fn this_program() -> std::io::Result<PathBuf> {
+    let running = Path::new("/proc/self/exe");
+    if running.exists() { Ok(running.to_owned()) } else { std::env::current_exe() }
 }
 
 /// The folder for machine code: beside a database file, else in the current folder.
