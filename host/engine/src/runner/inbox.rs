@@ -70,7 +70,8 @@ impl<S: Store> Runner<S> {
             let sitting = match self.sit(request.uid) {
                 Some(sitting) => Some(sitting),
                 None => {
-                    self.left(request.uid).await;
+                    let stored = self.load(&request).await?.instance.version;
+                    self.left(request.uid, stored).await;
                     self.sit(request.uid)
                 }
             };

@@ -126,19 +126,19 @@ impl<S: Store> Runner<S> {
 
     /// Waits until a drive that has come to rest has left its seat. Returns at once while it works.
     ///
-    /// Its last commit is seen a moment before the seat is free; whoever acts on what they saw must not
-    /// be told that the instance is busy.
-    pub(super) async fn left(&self, uid: Uuid) {
+    /// Its last commit is in the store a moment before it is told here and the seat is free; whoever acts on
+    /// what they read must not be told that the instance is busy. `stored` is the version they read: what the seat
+    /// told before that says nothing yet.
+    pub(super) async fn left(&self, uid: Uuid, stored: i64) {
         let seen = self.seats.lock().expect("no holder panics").get(&uid).map(|seat| seat.seen.clone());
         let Some(mut seen) = seen else { return };
         let leaves = async {
             loop {
-                let resting = match &*seen.borrow_and_update() {
-                    Seen::Committed(instance) => instance.rests(),
-                    Seen::Failed(_) => true,
-                    Seen::Nothing => false,
+                let works = match &*seen.borrow_and_update() {
+                    Seen::Committed(instance) => instance.version >= stored && !instance.rests(),
+                    Seen::Failed(_) | Seen::Nothing => false,
                 };
-                if !resting || seen.changed().await.is_err() {
+                if works || seen.changed().await.is_err() {
                     return;
                 }
             }
