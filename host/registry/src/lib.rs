@@ -143,9 +143,8 @@ pub struct Turn {
 }
 
 /// What was done to a binding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Act {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Act {
     /// A component was uploaded and used.
     Push,
     /// An earlier revision was used again.
@@ -156,7 +155,7 @@ pub enum Act {
 
 impl Act {
     /// As it is stored and shown.
-    pub fn as_str(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Act::Push => "push",
             Act::Rollback => "rollback",
@@ -170,7 +169,7 @@ impl Act {
 pub struct Change {
     /// Grows with each change of the binding.
     pub revision: i64,
-    /// What was done: see [`Act`].
+    /// What was done: `push`, `rollback` or `retire`.
     pub act: String,
     /// Revision its content was pushed with.
     pub origin: i64,

@@ -87,7 +87,7 @@ impl Workshop {
                 LoadError::Host(std::io::Error::other(format!("write {}: {error}", input.display())))
             })
             .and_then(|()| run(command, cpu_s + (bytes.len() as u64 >> 20) * CPU_S_PER_MIB, &input, &beside))
-            .and_then(|()| keep(&beside, &place).map_err(LoadError::Host));
+            .and_then(|()| std::fs::rename(&beside, &place).map_err(LoadError::Host));
         for path in [&input, &beside] {
             if let Err(error) = std::fs::remove_file(path)
                 && error.kind() != std::io::ErrorKind::NotFound
@@ -104,9 +104,8 @@ impl Workshop {
 
 /// Runs the child and waits for it.
 fn run(command: &[OsString], cpu_s: u64, input: &Path, output: &Path) -> Result<(), LoadError> {
-    let thread = |error: std::io::Error| LoadError::Host(error);
     let (program, args) =
-        command.split_first().ok_or_else(|| thread(std::io::Error::other("no compiler is set")))?;
+        command.split_first().ok_or_else(|| LoadError::Host(std::io::Error::other("no compiler is set")))?;
     let mut child = Command::new(program)
         .args(args)
         .arg(cpu_s.to_string())
@@ -117,10 +116,10 @@ fn run(command: &[OsString], cpu_s: u64, input: &Path, output: &Path) -> Result<
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(thread)?;
+        .map_err(LoadError::Host)?;
     let until = Instant::now() + Duration::from_secs(cpu_s).saturating_mul(WALL_PER_CPU);
     let status = loop {
-        match child.try_wait().map_err(thread)? {
+        match child.try_wait().map_err(LoadError::Host)? {
             Some(status) => break status,
             None if Instant::now() > until => {
                 let _ = child.kill();
@@ -217,7 +216,7 @@ fn kept(engine: &Engine, place: &Path) -> Option<Wasm> {
             unsafe_code,
             reason = "our own child wrote it into a folder of this user's; its sum is right"
         )]
-        // SAFETY: the bytes are what `precompile_component` gave, unchanged since: see `keep`.
+        // SAFETY: the bytes are what `precompile_component` gave, unchanged since.
         let wasm = unsafe { Wasm::deserialize(engine, code) };
         wasm.inspect_err(|error| tracing::warn!(%error, "machine code does not fit this host")).ok()
     });
@@ -226,11 +225,6 @@ fn kept(engine: &Engine, place: &Path) -> Option<Wasm> {
         let _ = std::fs::remove_file(place);
     }
     wasm
-}
-
-/// Moves machine code to its place: whole, or not at all.
-fn keep(beside: &Path, place: &Path) -> std::io::Result<()> {
-    std::fs::rename(beside, place)
 }
 
 /// A folder that is this user's alone.

@@ -231,8 +231,8 @@ impl Port for Store {
         }
         let (poked, fence) = write_claim(tx, &write, done).await?;
         if !write.insert {
+            const HELD: &str = " AND EXISTS (SELECT 1 FROM wf_ready r WHERE r.merchant = $7 AND r.uid = $8 AND r.fence = $10)";
             const MOVE: &str = "UPDATE wf_instance SET state = $1, status = $2, ver = $3, context = $4, control = $5, updated_us = $6 WHERE merchant = $7 AND uid = $8 AND ver = $9";
-            const MOVE_HELD: &str = "UPDATE wf_instance SET state = $1, status = $2, ver = $3, context = $4, control = $5, updated_us = $6 WHERE merchant = $7 AND uid = $8 AND ver = $9 AND EXISTS (SELECT 1 FROM wf_ready r WHERE r.merchant = $7 AND r.uid = $8 AND r.fence = $10)";
             let params = [
                 P::T(&instance.state),
                 P::I(instance.status as i64),
@@ -247,7 +247,7 @@ impl Port for Store {
             ];
             let done = match write.wake_us {
                 Some(_) => tx.exec(MOVE, &params[..9]).await?,
-                None => tx.exec(MOVE_HELD, &params).await?,
+                None => tx.exec(const_format(MOVE, HELD, &MOVE_HELD), &params).await?,
             };
             if done == 0 {
                 return Err(StoreError::Conflict);
@@ -376,6 +376,7 @@ impl Port for Store {
 static LOAD: OnceLock<String> = OnceLock::new();
 static FIND: OnceLock<String> = OnceLock::new();
 static LIST: OnceLock<String> = OnceLock::new();
+static MOVE_HELD: OnceLock<String> = OnceLock::new();
 
 fn const_format(head: &str, tail: &str, cell: &'static OnceLock<String>) -> &'static str {
     cell.get_or_init(|| format!("{head}{tail}"))

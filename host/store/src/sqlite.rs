@@ -238,9 +238,9 @@ fn plain(tx: &Tx, sql: &str) -> Result<(), StoreError> {
 
 /// Runs a batch and gives each job its answer.
 fn run(tx: &mut Tx, batch: &[Job], counts: &Counts) -> Vec<Result<(), StoreError>> {
-    let error = match together(tx, batch, Savepoints::None, counts) {
+    let error = match together(tx, batch, false, counts) {
         Ok(answers) => return answers,
-        Err(Ended::Refused) => match together(tx, batch, Savepoints::Each, counts) {
+        Err(Ended::Refused) => match together(tx, batch, true, counts) {
             Ok(answers) => return answers,
             Err(ended) => ended.into_error(),
         },
@@ -250,18 +250,11 @@ fn run(tx: &mut Tx, batch: &[Job], counts: &Counts) -> Vec<Result<(), StoreError
         return vec![Err(error)];
     }
     tracing::warn!(%error, transactions = batch.len(), "a batch failed; each runs alone");
-    let alone = |job| match together(tx, std::slice::from_ref(job), Savepoints::Each, counts) {
+    let alone = |job| match together(tx, std::slice::from_ref(job), true, counts) {
         Ok(mut answers) => answers.pop().unwrap_or(Ok(())),
         Err(ended) => Err(ended.into_error()),
     };
     batch.iter().map(alone).collect()
-}
-
-/// Whether transactions have savepoints, around each and where they ask for one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Savepoints {
-    None,
-    Each,
 }
 
 /// Why nothing of a batch is durable. It has been rolled back.
@@ -280,14 +273,14 @@ impl Ended {
     }
 }
 
-/// Runs a batch in one transaction.
+/// Runs a batch in one transaction, with or without savepoints around each and where they ask for one.
 fn together(
     tx: &mut Tx,
     batch: &[Job],
-    savepoints: Savepoints,
+    savepoints: bool,
     counts: &Counts,
 ) -> Result<Vec<Result<(), StoreError>>, Ended> {
-    tx.savepoints = savepoints == Savepoints::Each;
+    tx.savepoints = savepoints;
     let done = in_one(tx, batch, counts);
     if done.is_err() {
         // SQLite may have ended the transaction by itself (a full disk); then this says so and is ignored.

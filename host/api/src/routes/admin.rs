@@ -87,7 +87,7 @@ fn slot_of(fields: &mut Fields<'_>) -> Slot {
     })
 }
 
-pub(crate) fn turn_in(fields: &mut Fields<'_>, who: &str) -> Turn {
+fn turn_in(fields: &mut Fields<'_>, who: &str) -> Turn {
     Turn {
         slot: slot_of(fields),
         name: fields.text("name").unwrap_or_else(|| "default".to_owned()),

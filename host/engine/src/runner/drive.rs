@@ -22,10 +22,8 @@ pub(super) struct Held {
     pub(super) fresh: bool,
     pub(super) version: i64,
     pub(super) fence: i64,
-    /// Our lease is in the store.
-    pub(super) owned: bool,
-    /// When it ends, epoch microseconds.
-    pub(super) lease_us: i64,
+    /// When our lease ends that is in the store, epoch microseconds. None: we hold none.
+    pub(super) lease_us: Option<i64>,
     pub(super) consumed: Vec<(String, String, i64)>,
     pub(super) signal: Option<Inbound>,
     /// The inbox must be looked at.
@@ -43,8 +41,7 @@ impl Held {
             log: Log::default(),
             fresh: false,
             fence: loaded.fence,
-            owned: false,
-            lease_us: 0,
+            lease_us: None,
             consumed: vec![],
             signal: None,
             poked: loaded.poked,
@@ -81,7 +78,7 @@ impl Held {
 
     fn dirty(&self) -> bool {
         self.fresh
-            || self.owned
+            || self.lease_us.is_some()
             || self.touch
             || !self.log.entries.is_empty()
             || !self.consumed.is_empty()
@@ -107,8 +104,7 @@ impl<S: Store> Runner<S> {
             fresh: true,
             version: 0,
             fence: 0,
-            owned: false,
-            lease_us: 0,
+            lease_us: None,
             consumed: vec![],
             signal: None,
             poked: false,
@@ -235,7 +231,6 @@ impl<S: Store> Runner<S> {
             fresh: held.fresh,
             version: held.version,
             fence: held.fence,
-            owned: held.owned,
             lease_us: held.lease_us,
             consumed: std::mem::take(&mut held.consumed),
             signal: held.signal.take(),
@@ -261,7 +256,6 @@ impl<S: Store> Runner<S> {
         crash::point("commit.after");
         held.version = done.instance.version;
         held.fence = done.fence;
-        held.owned = done.held_on;
         held.lease_us = done.lease_us;
         held.fresh = false;
         held.touch = false;
@@ -287,8 +281,7 @@ struct Turn<S: Store> {
     fresh: bool,
     version: i64,
     fence: i64,
-    owned: bool,
-    lease_us: i64,
+    lease_us: Option<i64>,
     consumed: Vec<(String, String, i64)>,
     signal: Option<Inbound>,
     done: Mutex<Option<Done>>,
@@ -297,8 +290,7 @@ struct Turn<S: Store> {
 struct Done {
     instance: Instance,
     fence: i64,
-    held_on: bool,
-    lease_us: i64,
+    lease_us: Option<i64>,
     poked: bool,
 }
 
@@ -326,10 +318,9 @@ impl<S: Store> Turn<S> {
             _ => (Some(self.host.as_str()), self.now_us.saturating_add(LEASE_US)),
         };
         // A lease that lasts is not written again with each step; before a call it is renewed.
-        let lasts = self.owned
-            && owner.is_some()
+        let lasts = owner.is_some()
             && instance.control.intent.is_none()
-            && self.lease_us >= self.now_us.saturating_add(SEND_WINDOW_US);
+            && self.lease_us.is_some_and(|ends| ends >= self.now_us.saturating_add(SEND_WINDOW_US));
         crash::point("commit.in-tx");
         let poked = self
             .store
@@ -340,7 +331,7 @@ impl<S: Store> Turn<S> {
                     insert: self.fresh,
                     expect_version: self.version,
                     expect_fence: self.fence,
-                    claims: !self.owned,
+                    claims: self.lease_us.is_none(),
                     owner,
                     wake_us: (!lasts).then_some(wake_us),
                     entries: &log.entries,
@@ -351,9 +342,9 @@ impl<S: Store> Turn<S> {
                 },
             )
             .await?;
-        let fence = if self.owned { self.fence } else { self.fence + 1 };
-        let lease_us = if lasts { self.lease_us } else { wake_us };
-        let done = Done { instance, fence, held_on: owner.is_some(), lease_us, poked };
+        let fence = if self.lease_us.is_some() { self.fence } else { self.fence + 1 };
+        let lease_us = if lasts { self.lease_us } else { owner.map(|_| wake_us) };
+        let done = Done { instance, fence, lease_us, poked };
         *self.done.lock().expect("no holder panics") = Some(done);
         Ok(())
     }
