@@ -11,3 +11,4 @@ mod limits;
 mod payments;
 mod rollback;
 mod sweep;
+mod trials;

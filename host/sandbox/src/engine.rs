@@ -87,6 +87,12 @@ impl Sandbox {
         }))
     }
 
+    /// Checks what can be seen without compiling: size, header, imports, exports. Gives the version of the contract
+    /// that the component was built from. Takes milliseconds.
+    pub fn validate(&self, slot: Slot, bytes: &[u8]) -> Result<String, LoadError> {
+        component::validate(slot, bytes)
+    }
+
     /// Checks a component and gets it ready. The same bytes for the same slot are taken from memory.
     ///
     /// This compiles and takes up to seconds: call it where blocking is allowed.
@@ -97,7 +103,7 @@ impl Sandbox {
             return Ok(component.clone());
         }
         let linker = if slot.is_pure() { &self.pure } else { &self.gateway };
-        component::at_the_door(bytes)?;
+        component::validate(slot, bytes)?;
         let wasm = self.workshop.make(&self.engine, digest, bytes)?;
         let (guest, contract_version) = component::check(&self.engine, linker, slot, &wasm)?;
         let info = self.describe(slot, guest.clone())?;
@@ -179,7 +185,7 @@ impl Sandbox {
         call::check_input(&call, &request)?;
         let (tell, told) = tokio::sync::oneshot::channel();
         let engine = self.engine.clone();
-        let merchant = call.ctx.merchant.clone();
+        let (merchant, background) = (call.ctx.merchant.clone(), call.background);
         let job = move || {
             if tell.is_closed() {
                 return; // Nobody waits any more.
@@ -197,7 +203,7 @@ impl Sandbox {
             let answer = run.finish(result).map(|(value, report)| Answer { value, report });
             let _ = tell.send(answer); // Before the instance is taken down: that is not the caller's time.
         };
-        self.pool.submit(&merchant, Box::new(job)).map_err(|full| {
+        self.pool.submit(&merchant, background, Box::new(job)).map_err(|full| {
             let what = format!("{} calls of the merchant are waiting", full.waiting_max);
             Failure::before(FailureKind::Busy { what })
         })?;
