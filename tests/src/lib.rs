@@ -323,7 +323,7 @@ impl TestTill {
             self.clock.until(instance.control.due_us);
             self.runner.settle().await.expect("settle");
         }
-        panic!("{id} does not come to rest");
+        panic!("{id} does not come to rest: {}", self.history(id).await);
     }
 
     /// Now, epoch microseconds.

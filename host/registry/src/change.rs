@@ -287,6 +287,7 @@ impl Registry {
         to: Option<i64>,
         now_us: i64,
     ) -> Result<Activation, Error> {
+        check_why(&turn.why)?;
         let history = self.rows(merchant, &turn).await?;
         if to.is_none() && history.first().is_some_and(|newest| !newest.trial.is_empty()) {
             return self.withdraw(merchant, turn, now_us).await;
@@ -487,9 +488,7 @@ impl Registry {
         now_us: i64,
         next: impl Fn(&[BindingRow]) -> Result<BindingRow, Error>,
     ) -> Result<BindingRow, Error> {
-        if turn.why.len() > WHY_BYTES_MAX {
-            return Err(Error::field("why", format!("{} bytes; at most {WHY_BYTES_MAX}", turn.why.len())));
-        }
+        check_why(&turn.why)?;
         for _ in 0..RACES_MAX {
             let history = self.rows(merchant, turn).await?;
             let row = BindingRow { revision: next_revision(&history), created_us: now_us, ..next(&history)? };
@@ -521,6 +520,13 @@ impl Registry {
     pub(crate) async fn is_ready(&self, slot: Slot, component: &str, hand: Hand<'_>) -> Result<(), Error> {
         self.walk(slot, component, State::Ready, hand).await.map(|_| ())
     }
+}
+
+pub(crate) fn check_why(why: &str) -> Result<(), Error> {
+    if why.len() > WHY_BYTES_MAX {
+        return Err(Error::field("why", format!("{} bytes; at most {WHY_BYTES_MAX}", why.len())));
+    }
+    Ok(())
 }
 
 fn next_revision(history: &[BindingRow]) -> i64 {

@@ -15,7 +15,7 @@ use till_store::tables::binding::BindingRow;
 use till_store::tables::component::{ComponentChangeRow, ComponentRow};
 use uuid::Uuid;
 
-use crate::change::{Act, Turn};
+use crate::change::{Act, Turn, WHY_BYTES_MAX, check_why};
 use crate::{Error, Registry};
 
 /// Revisions of a binding whose components are kept for rollbacks.
@@ -97,6 +97,13 @@ pub struct Revocation {
     /// Bindings that have nothing to go back to, as `slot/name`: checkouts are refused there until another
     /// component is pushed.
     pub left: Vec<String>,
+}
+
+/// Why a binding was changed; a long reason is cut to what a history takes.
+fn revoked(digest: &str, why: &str) -> String {
+    let mut text = format!("component {} was revoked: {why}", &digest[..digest.len().min(12)]);
+    text.truncate(text.floor_char_boundary(WHY_BYTES_MAX));
+    text
 }
 
 fn known(row: ComponentRow) -> Known {
@@ -355,6 +362,7 @@ impl Registry {
         if why.trim().is_empty() {
             return Err(Error::field("why", "a reason is needed: it is told to whoever meets the component"));
         }
+        check_why(why)?;
         let hand = Hand { merchant, who, why, now_us };
         for (row, _) in self.component(merchant, digest).await? {
             let slot = Slot::from_str(&row.slot).map_err(Error::corrupt)?;
@@ -368,7 +376,7 @@ impl Registry {
                 slot: binding.slot,
                 name: binding.name.clone(),
                 who: who.to_owned(),
-                why: format!("component {} was revoked: {why}", &digest[..digest.len().min(12)]),
+                why: revoked(digest, why),
             };
             if let Some(trial) = &binding.trial
                 && self.component_of(merchant, &trial.digest).await? == digest

@@ -40,7 +40,7 @@ pub use trial::{Ended, Guard, PPM, Trial, TrialKind, TrialReport};
 pub use vault::{SECRET_BYTES_MAX, SecretInfo, Vault};
 
 use body::check_name;
-use change::{Ready, read_trial, slot_of};
+use change::{Ready, check_why, read_trial, slot_of};
 use component::Hand;
 use trial::{Tallies, check_share};
 
@@ -237,6 +237,7 @@ impl Registry {
     /// have pinned.
     pub async fn push(&self, merchant: &str, push: Push, now_us: i64) -> Result<Pushed, Error> {
         check_name("name", &push.name)?;
+        check_why(&push.why)?;
         if push.skip_conformance && push.why.trim().is_empty() {
             return Err(Error::field("why", "say why the conformance checks are skipped"));
         }

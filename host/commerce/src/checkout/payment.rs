@@ -453,8 +453,9 @@ fn doubt(
         return Said::Unknown("the gateway's answer did not come whole".to_owned());
     }
     match (&result.status, result.took_effect) {
-        (wit::PaymentStatus::Unknown(why), _) => Said::Unknown(why.clone()),
-        (_, wit::TookEffect::Unknown) => Said::Unknown("it is not known whether it took effect".to_owned()),
+        // The host knows what the component cannot: without a request nothing can have happened.
+        (wit::PaymentStatus::Unknown(why), _) => unsent(&report, why.clone()),
+        (_, wit::TookEffect::Unknown) => unsent(&report, "it is not known whether it took effect".to_owned()),
         (wit::PaymentStatus::Succeeded, _) if !report.sent => {
             Said::Unknown("the component reports a success without having asked the gateway".to_owned())
         }
