@@ -30,6 +30,16 @@ use till_sandbox::{Binding, Limits, Origin, Secret, Slot};
 const BYTES_MAX: u64 = 4 << 20;
 /// Most cases in one folder.
 const FILES_MAX: usize = 10_000;
+/// The failures a case can expect: those that are the component's doing.
+pub const FAILURES: [&str; 7] = [
+    "trapped",
+    "out-of-fuel",
+    "out-of-memory",
+    "stack-too-deep",
+    "too-slow",
+    "output-too-large",
+    "input-too-large",
+];
 /// The time of a call whose fixture names none.
 const NOW: &str = "2026-01-01T00:00:00Z";
 
@@ -157,8 +167,7 @@ pub enum Expected {
     Error(Tree),
     /// No answer: a trap or a limit.
     Failure {
-        /// Its stable name: `trapped`, `out-of-fuel`, `out-of-memory`, `stack-too-deep`, `too-slow`,
-        /// `output-too-large`, `input-too-large`.
+        /// One of [`FAILURES`].
         kind: String,
         /// A part of its text.
         contains: Option<String>,
@@ -358,6 +367,10 @@ fn expectation(function: Function, written: Value) -> Result<Expected, Problem> 
         "error" => function::error(value)
             .map(Expected::Error)
             .map_err(|error| Problem::decode("expected.error", &error)),
+        "failure" if value.as_str().is_some_and(|kind| !FAILURES.contains(&kind)) => {
+            let what = format!("{value} is no failure of a component: use {}", FAILURES.join(", "));
+            Err(Problem::field("expected.failure", what))
+        }
         "failure" => match (value, contains) {
             (Value::String(kind), None) => Ok(Expected::Failure { kind, contains: None }),
             (Value::String(kind), Some(Value::String(text))) => {
@@ -430,6 +443,7 @@ mod tests {
             (r#"{"error": {"Oops": {}}}"#, "unknown case `Oops`"),
             (r#"{"ok": {}, "error": {}}"#, "out-of-fuel"),
             (r#"{"ok": {}, "contains": "x"}"#, "goes with `failure` only"),
+            (r#"{"failure": "out-of-feul"}"#, "no failure of a component: use trapped, out-of-fuel"),
         ] {
             let text = format!(r#"{{"expected": {expected}}}"#);
             let told = parse(&text, Slot::Promotion).unwrap_err();

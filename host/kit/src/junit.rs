@@ -38,7 +38,12 @@ pub fn xml(suite: &str, verdicts: &[Verdict]) -> String {
 fn reason(verdict: &Verdict) -> String {
     let first = verdict.problems.first().cloned();
     let first = first.or_else(|| verdict.differences.first().map(|d| format!("{} differs", d.path)));
-    first.unwrap_or_default().lines().next().unwrap_or_default().to_owned()
+    first
+        .unwrap_or_else(|| "the fixture expects nothing".to_owned())
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn micros(verdict: &Verdict) -> u64 {
@@ -83,6 +88,7 @@ mod tests {
             differences: vec![],
             outcome: None,
             report: Some(Report { elapsed_us: 1_500, ..Report::default() }),
+            unexpected: false,
         };
         let xml = xml("s", &[verdict(true, vec![]), verdict(false, vec!["<\u{1}>\nmore".into()])]);
         assert!(xml.contains(r#"tests="2" failures="1""#) && xml.contains(r#"time="0.003000""#), "{xml}");

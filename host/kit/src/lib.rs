@@ -18,10 +18,12 @@
 //! # Ok(()) }
 //! ```
 
+pub mod conformance;
 mod decode;
 pub mod difference;
 pub mod fixture;
 mod function;
+pub mod inspect;
 pub mod junit;
 pub mod project;
 pub mod replay;

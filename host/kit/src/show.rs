@@ -30,6 +30,9 @@ pub fn details(verdict: &Verdict) -> String {
     for problem in &verdict.problems {
         let _ = writeln!(text, "{problem}");
     }
+    if verdict.unexpected {
+        let _ = writeln!(text, "the fixture expects nothing: --update writes what is answered now");
+    }
     for difference in verdict.differences.iter().take(SHOWN_MAX) {
         let _ = writeln!(text, "{difference}");
     }
@@ -122,6 +125,7 @@ mod tests {
             differences: vec![],
             outcome: None,
             report: Some(report),
+            unexpected: false,
         };
         assert_eq!(
             details(&verdict),
