@@ -135,6 +135,8 @@ impl Script for Provider {
 struct Gateway<'a> {
     sandbox: &'a Sandbox,
     call: Call,
+    /// Attempts have references, as after `prepare`.
+    prepared: bool,
 }
 
 /// The functions that move money.
@@ -154,27 +156,37 @@ impl Gateway<'_> {
         match function {
             Function::Proceed => {
                 let return_data = vec![("result".to_owned(), "ok".to_owned())];
-                let attempt = attempt(key, Operation::Authorize);
+                let attempt = self.attempt(key, Operation::Authorize);
                 scripted.proceed(call, ProceedRequest { attempt, return_data }).await
             }
             Function::Capture => {
-                let attempt = attempt(key, Operation::Capture);
+                let attempt = self.attempt(key, Operation::Capture);
                 scripted.capture(call, CaptureRequest { attempt, amount, final_capture: true }).await
             }
             Function::Void => {
-                scripted.void(call, VoidRequest { attempt: attempt(key, Operation::Void) }).await
+                scripted.void(call, VoidRequest { attempt: self.attempt(key, Operation::Void) }).await
             }
             Function::Refund => {
                 let refund = RefundRequest {
-                    attempt: attempt(key, Operation::Refund),
+                    attempt: self.attempt(key, Operation::Refund),
                     refund_id: "refund_1".to_owned(),
                     amount,
                     reason: "conformance".to_owned(),
                 };
                 scripted.refund(call, refund).await
             }
-            _ => scripted.authorize(call, payment(key)).await,
+            _ => scripted.authorize(call, payment(self.attempt(key, Operation::Authorize))).await,
         }
+    }
+
+    fn attempt(&self, key: &str, operation: Operation) -> Attempt {
+        let references = if self.prepared { references() } else { Vec::new() };
+        Attempt { references, ..attempt(key, operation) }
+    }
+
+    /// The same with attempts that have references, or have none.
+    fn with(&self, prepared: bool) -> Gateway<'_> {
+        Gateway { sandbox: self.sandbox, call: self.call.clone(), prepared }
     }
 }
 
@@ -182,14 +194,18 @@ fn usd(minor: i64) -> Money {
     Money { minor, currency: "USD".to_owned() }
 }
 
-fn attempt(key: &str, operation: Operation) -> Attempt {
+fn references() -> Vec<Reference> {
     let reference = |kind: &&str| Reference { kind: (*kind).to_owned(), value: "ref_conformance".to_owned() };
+    REFERENCES.iter().map(reference).collect()
+}
+
+fn attempt(key: &str, operation: Operation) -> Attempt {
     Attempt {
         key: key.to_owned(),
         operation,
         first_sent_ms: Some(inputs::NOW_MS),
         amount: usd(4_711),
-        references: REFERENCES.iter().map(reference).collect(),
+        references: references(),
         gateway_state: None,
         order: "ord_conformance".to_owned(),
         order_number: "ORD-1".to_owned(),
@@ -197,9 +213,9 @@ fn attempt(key: &str, operation: Operation) -> Attempt {
     }
 }
 
-fn payment(key: &str) -> PaymentRequest {
+fn payment(attempt: Attempt) -> PaymentRequest {
     PaymentRequest {
-        attempt: attempt(key, Operation::Authorize),
+        attempt,
         instrument: Instrument {
             id: "pm_conformance".to_owned(),
             kind: "credit_card".to_owned(),
@@ -247,8 +263,11 @@ async fn furnish<'a>(suite: &Suite<'a>) -> (Gateway<'a>, bool) {
     let mut names: BTreeSet<String> = words(suite.config).into_iter().collect();
     names.extend(words(&suite.component.info.config_schema));
     let mut origins: Vec<Origin> = names.iter().filter_map(|word| origin_of(word)).collect();
-    let mut gateway =
-        Gateway { sandbox: suite.sandbox, call: suite.call(inputs::CURRENCIES[0], suite.config) };
+    let mut gateway = Gateway {
+        sandbox: suite.sandbox,
+        call: suite.call(inputs::CURRENCIES[0], suite.config),
+        prepared: true,
+    };
     let mut sends = false;
     for _ in 0..ROUNDS_MAX {
         let secrets: HashMap<String, Secret> =
@@ -334,7 +353,8 @@ async fn capabilities(suite: &mut Suite<'_>, gateway: &Gateway<'_>) {
 async fn wrong_config(suite: &mut Suite<'_>) {
     let mut wrong = Vec::new();
     for config in suite.wrong_configs() {
-        let gateway = Gateway { sandbox: suite.sandbox, call: suite.call(inputs::CURRENCIES[0], config) };
+        let call = suite.call(inputs::CURRENCIES[0], config);
+        let gateway = Gateway { sandbox: suite.sandbox, call, prepared: true };
         let with = format!("with the configuration {config}");
         if let Err(failure) = gateway.sandbox.capabilities(gateway.call.clone()).await {
             wrong.push(crashed(&with, &failure));
@@ -353,11 +373,12 @@ async fn wrong_config(suite: &mut Suite<'_>) {
 
 async fn never_guesses(suite: &mut Suite<'_>, gateway: &Gateway<'_>) {
     let (mut succeeded, mut guessed, mut died) = (Vec::new(), Vec::new(), Vec::new());
-    for function in MOVES {
+    let cases = MOVES.iter().flat_map(|function| [(*function, true), (*function, false)]);
+    for (function, prepared) in cases {
         for fault in FAULTS {
             let provider = Provider::new(fault);
             let when = format!("`{function}` after {fault}");
-            match gateway.moves(function, KEYS[0], usd(4_711), &provider).await {
+            match gateway.with(prepared).moves(function, KEYS[0], usd(4_711), &provider).await {
                 Err(failure) => died.push(crashed(&when, &failure)),
                 Ok(Answer { value: Err(_), .. }) => {} // The host takes it as unknown once something was sent.
                 Ok(Answer { value: Ok(result), report }) => match &result.status {
@@ -373,9 +394,21 @@ async fn never_guesses(suite: &mut Suite<'_>, gateway: &Gateway<'_>) {
             }
         }
     }
+    for fault in FAULTS {
+        if let Err(failure) = prepare(gateway, KEYS[0], &Provider::new(fault)).await {
+            died.push(crashed(&format!("`prepare` after {fault}"), &failure));
+        }
+    }
     suite.judge("never-succeeds-unconfirmed", &succeeded, "no fault of the provider passes for a success");
     suite.judge("never-guesses", &guessed, "what was sent and not answered is `unknown`");
     suite.judge("survives-faults", &died, "no fault of the provider crashes it");
+}
+
+/// The first `prepare` of an attempt. Whether anything of it can be believed is not judged here.
+async fn prepare(gateway: &Gateway<'_>, key: &str, provider: &Provider) -> Result<(), Failure> {
+    let attempt = Attempt { first_sent_ms: None, ..gateway.with(false).attempt(key, Operation::Authorize) };
+    let scripted = gateway.sandbox.scripted(Arc::new(provider.clone()));
+    scripted.prepare(gateway.call.clone(), payment(attempt)).await.map(drop)
 }
 
 async fn idempotency(suite: &mut Suite<'_>, gateway: &Gateway<'_>, sends: bool) {
@@ -385,13 +418,18 @@ async fn idempotency(suite: &mut Suite<'_>, gateway: &Gateway<'_>, sends: bool) 
         return;
     }
     let (mut unlike, mut alike) = (Vec::new(), Vec::new());
-    for function in MOVES {
+    for function in [Function::Prepare].into_iter().chain(MOVES) {
         let asked = async |key: &str, try_number: u32| {
             let provider = Provider::new(Fault::ServerError);
             let mut call = gateway.call.clone();
             call.ctx.attempt = try_number;
-            let again = Gateway { sandbox: gateway.sandbox, call };
-            let _ = again.moves(function, key, usd(4_711), &provider).await; // What it answers is judged above.
+            let again = Gateway { sandbox: gateway.sandbox, call, prepared: true };
+            // What it answers is judged above.
+            if function == Function::Prepare {
+                let _ = prepare(&again, key, &provider).await;
+            } else {
+                let _ = again.moves(function, key, usd(4_711), &provider).await;
+            }
             provider.asked()
         };
         let (first, second, other) =
@@ -528,7 +566,7 @@ async fn tampered(suite: &mut Suite<'_>, fixtures: &[Fixture]) {
         };
         let mut call = suite.call(inputs::CURRENCIES[0], "{}");
         (call.ctx, call.binding) = (fixture.ctx.clone(), fixture.binding.clone());
-        let gateway = Gateway { sandbox: suite.sandbox, call };
+        let gateway = Gateway { sandbox: suite.sandbox, call, prepared: true };
         let genuine = gateway.sandbox.verify_event(gateway.call.clone(), request.clone()).await;
         if !genuine.is_ok_and(|answer| answer.value.is_ok_and(|result| result.verified)) {
             continue;
