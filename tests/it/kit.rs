@@ -77,7 +77,16 @@ fn the_cases_of_all_components_pass() {
         let Ok(project) = std::fs::read(folder.join("till.json")) else { continue };
         let project: Value = serde_json::from_slice(&project).expect("a project file is JSON");
         let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
-        let wasm = target().join("guests").join(&name).with_extension("wasm");
+        let wasm = [
+            target().join("guests").join(&name).with_extension("wasm"),
+            folder.join(project["wasm"].as_str().expect("a path")),
+        ];
+        let Some(wasm) = wasm.iter().find(|wasm| wasm.exists()) else {
+            // Cargo builds those that are Rust; the others need tools that are not everywhere.
+            assert!(!folder.join("Cargo.toml").exists(), "{name} is not built; run `cargo xtask guests`");
+            eprintln!("SKIPPED: {name} is not built");
+            continue;
+        };
         let slot = project["slot"].as_str().expect("a slot");
         let (wasm, json) = (wasm.to_str().expect("UTF-8"), "--json");
         let said = till(&folder, &["test", wasm, "--slot", slot, "--fixtures", "fixtures", json]);
@@ -87,7 +96,7 @@ fn the_cases_of_all_components_pass() {
         assert!(report["passed"].as_u64() >= Some(2), "{name} has too few cases: {}", report["passed"]);
         tested += 1;
     }
-    assert_eq!(tested, 7, "components with cases");
+    assert!(tested >= 7, "only {tested} components have cases");
 }
 
 #[test]

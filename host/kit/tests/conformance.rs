@@ -152,6 +152,21 @@ async fn a_gateway_that_claims_success_whatever_happened_is_found() {
 }
 
 #[tokio::test]
+async fn a_gateway_that_guesses_is_found() {
+    let found = suite(Slot::PaymentGateway, "hostile-gateway", "guess https://provider.example").await;
+    for (name, part) in [
+        ("never-guesses", "`authorize` after 500 says {\"Declined\":{\"code\":\"guessed\""),
+        ("same-key-same-request", "/v1/tries/1, then GET https://provider.example/v1/tries/2"),
+        ("find-is-honest", "is certain that nothing happened"),
+        ("unsigned-webhooks", "a webhook without a signature is believed"),
+    ] {
+        let check = found.get(name).expect("the check");
+        assert_eq!(check.status, Status::Failed, "{name}: {found:#?}");
+        assert!(check.detail.contains(part), "{name}: {}", check.detail);
+    }
+}
+
+#[tokio::test]
 async fn a_gateway_that_crashes_after_it_sent_is_found() {
     let found =
         suite(Slot::PaymentGateway, "hostile-gateway", "panic-after-send https://provider.example").await;

@@ -34,7 +34,7 @@ Beside an answer, `expected` may be { \"error\": { \"invalid-config\": { \"code\
 { \"failure\": \"out-of-fuel\", \"contains\": \"a part of the text\" }.
 
 `cart` (and `shipTo` for tax and shipping) is the short form of `request`, the record of wit/. Names may be
-written as in wit/; what is optional may be left out. Also: `tables` ({ name: { key: value } or \"file.csv\" }),
+written as in wit/; what is optional may be left out. Also: `tables` ({ name: { key: value } or \"tables/file.csv\" }),
 `secrets` (test values), `limits`, `attributes` as objects. A gateway's case names its `function` (authorize,
 capture, find, verify-event, ...), has a `request` with an `attempt`, and the exchanges that are played to it:
 
@@ -165,7 +165,13 @@ pub async fn test(args: Test) -> anyhow::Result<ExitCode> {
     let folder = args.fixtures.unwrap_or_else(|| target.fixtures.clone());
     let filter = args.filter.as_deref().unwrap_or_default();
     let named = |path: &PathBuf| path.file_stem().is_some_and(|name| name.to_string_lossy().contains(filter));
-    let cases: Vec<PathBuf> = fixture::files(&folder)?.into_iter().filter(named).collect();
+    let cases: Vec<PathBuf> = fixture::files(&folder)
+        .context(
+            "read the cases; write one (`till component test --help`), or name their folder with --fixtures",
+        )?
+        .into_iter()
+        .filter(named)
+        .collect();
     if cases.is_empty() {
         bail!("{} has no case (*.json) with `{filter}` in its name: write one", folder.display());
     }
