@@ -1,6 +1,5 @@
 //! `till.toml`: settings of this host. Unknown keys are errors; flags and environment go before it.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -22,8 +21,9 @@ pub struct Config {
     pub jwt_secret: Option<String>,
     /// Public key of RS256 or EdDSA tokens, PEM.
     pub jwt_public_key: Option<PathBuf>,
-    /// Secrets that bindings name. Components never see them.
-    pub secrets: BTreeMap<String, String>,
+    /// Key that seals merchants' secrets: 32 random bytes in base64, the same for all hosts of a database. None: on
+    /// SQLite one is made and kept beside the database file.
+    pub secrets_key: Option<String>,
 }
 
 impl Config {

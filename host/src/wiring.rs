@@ -1,17 +1,20 @@
 //! Builds the rooms and hands each its neighbours; the only place that names them all.
 
-use std::collections::HashMap;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use rand::RngCore as _;
 use till_commerce::Shop;
 use till_commerce::checkout::CheckoutSteps;
 use till_commerce::checkout::steps::Numbers;
 use till_engine::ports::Clock;
 use till_engine::runner::{Error as RunnerError, Runner};
-use till_registry::Registry;
-use till_sandbox::{Compiler, Sandbox, SandboxConfig, Secret};
+use till_registry::{Registry, Vault};
+use till_sandbox::{Compiler, Sandbox, SandboxConfig};
 use till_store::{Options, Store};
 use uuid::Uuid;
 
@@ -38,7 +41,7 @@ pub struct House {
 pub async fn build(
     database: &str,
     code_cache: Option<&Path>,
-    secrets: impl IntoIterator<Item = (String, String)>,
+    secrets_key: Option<&str>,
     workflows: Option<&Path>,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<House> {
@@ -50,9 +53,8 @@ pub async fn build(
     };
     let sandbox = Sandbox::new(SandboxConfig { compiler, ..SandboxConfig::default() });
     let sandbox = sandbox.context("make the sandbox")?;
-    let secrets: HashMap<String, Secret> =
-        secrets.into_iter().map(|(name, value)| (name, Secret::new(value.into_bytes()))).collect();
-    let registry = Arc::new(Registry::new(store.clone(), sandbox, secrets));
+    let vault = vault(database, secrets_key).context("get the key for merchants' secrets")?;
+    let registry = Arc::new(Registry::new(store.clone(), sandbox, vault));
     let numbers = Arc::new(Numbers::new(store.clone()));
     let steps = Arc::new(CheckoutSteps::new(store.clone(), registry.clone(), numbers.clone()));
     let host = format!("host-{}", Uuid::now_v7().simple());
@@ -82,13 +84,51 @@ fn this_program() -> std::io::Result<PathBuf> {
     if running.exists() { Ok(running.to_owned()) } else { std::env::current_exe() }
 }
 
-/// The folder for machine code: beside a database file, else in the current folder.
-fn beside(database: &str) -> PathBuf {
+/// The vault for merchants' secrets: with the operator's key, or with one that is made once and kept beside a SQLite
+/// file, readable by this user alone. On PostgreSQL nothing is made: all hosts need the same.
+fn vault(database: &str, key: Option<&str>) -> anyhow::Result<Vault> {
+    let read = |text: &str| -> anyhow::Result<[u8; 32]> {
+        let bytes =
+            base64::engine::general_purpose::STANDARD.decode(text.trim()).context("read it as base64")?;
+        bytes
+            .try_into()
+            .map_err(|bytes: Vec<u8>| anyhow::anyhow!("it has {} bytes, 32 are needed", bytes.len()))
+    };
+    if let Some(key) = key {
+        return Ok(Vault::new(&read(key)?));
+    }
+    let Some(file) = database_file(database) else { return Ok(Vault::without_key()) };
+    let path = PathBuf::from(format!("{file}-key"));
+    let mut made = [0; 32];
+    rand::rng().fill_bytes(&mut made);
+    let text = base64::engine::general_purpose::STANDARD.encode(made);
+    let new = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    match new {
+        Ok(mut file) => {
+            file.write_all(text.as_bytes()).and_then(|()| file.sync_all())?;
+            Ok(Vault::new(&made))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+            Ok(Vault::new(&read(&text).with_context(|| format!("read {}", path.display()))?))
+        }
+        Err(error) => Err(error).with_context(|| format!("write {}", path.display())),
+    }
+}
+
+/// The file of a SQLite database.
+fn database_file(database: &str) -> Option<&str> {
     if database.starts_with("postgres://") || database.starts_with("postgresql://") {
-        return PathBuf::from("till-code");
+        return None;
     }
     let file = database.strip_prefix("sqlite://").or_else(|| database.strip_prefix("sqlite:"));
-    PathBuf::from(format!("{}-code", file.unwrap_or(database)))
+    Some(file.unwrap_or(database))
+}
+
+/// The folder for machine code: beside a database file, else in the current folder.
+fn beside(database: &str) -> PathBuf {
+    database_file(database)
+        .map_or_else(|| PathBuf::from("till-code"), |file| PathBuf::from(format!("{file}-code")))
 }
 
 /// File names and texts of all workflows.

@@ -34,7 +34,14 @@ fn crafted() -> Vec<u8> {
     for at in 2..=VALUES {
         let _ = writeln!(text, "(i64.xor (local.get {at}))");
     }
-    text.push_str(")))");
+    text.push_str("))");
+    as_pricing(&text)
+}
+
+/// A component that seems to be for pricing until it is compiled or asked. Its text is left open at its end.
+fn as_pricing(text: &str) -> Vec<u8> {
+    let text =
+        format!("{text} (instance $none) (export \"till:checkout/pricing-rules@0.1.0\" (instance $none)))");
     wat::parse_str(&text).expect("it is WASM")
 }
 
@@ -60,8 +67,13 @@ fn what_is_no_wasm_inside_is_told_in_the_compilers_words() {
     let sandbox = sandbox(compiler(&folder.path().join("code"), COMPILE_CPU_S));
     let whole = guest("percent-off");
     let error = sandbox.load(Slot::Promotion, &whole[..whole.len() / 2]).expect_err("it is cut off");
+    assert!(matches!(error, LoadError::Broken(_)), "{error}");
+    assert!(error.to_string().contains("cut off"), "{error}");
+    // A function that promises a number and gives none.
+    let invalid = as_pricing("(component (core module (func (result i32)))");
+    let error = sandbox.load(Slot::Pricing, &invalid).expect_err("it does not validate");
     assert!(matches!(error, LoadError::Compile(_)), "{error}");
-    assert!(error.to_string().contains("out of bounds"), "{error}");
+    assert!(error.to_string().contains("type mismatch"), "{error}");
 }
 
 #[test]

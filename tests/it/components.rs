@@ -17,9 +17,9 @@ fn discount(ppm: u64) -> serde_json::Value {
 async fn a_session_keeps_the_component_it_started_with_and_the_next_one_uses_the_new_one() {
     let till = TestTill::start().await;
     let running = till.worked_example().await;
-    let before = till.registry.pins(MERCHANT).await.unwrap();
+    let before = till.registry.pins(MERCHANT, "chk_1").await.unwrap();
     till.push(Slot::Promotion, "10", "promotions", discount(500_000), FailurePolicy::Refuse).await;
-    let after = till.registry.pins(MERCHANT).await.unwrap();
+    let after = till.registry.pins(MERCHANT, "chk_1").await.unwrap();
     assert_ne!(before["promotion"], after["promotion"]);
     assert_eq!(before["tax"], after["tax"]);
 
@@ -39,12 +39,12 @@ async fn a_session_keeps_the_component_it_started_with_and_the_next_one_uses_the
 async fn what_is_pushed_through_one_host_is_used_by_the_others_within_a_second() {
     let till = TestTill::start().await;
     let other = till.another_host();
-    let before = other.pins(MERCHANT).await.unwrap();
+    let before = other.pins(MERCHANT, "chk_1").await.unwrap();
     till.push(Slot::Promotion, "10", "promotions", discount(500_000), FailurePolicy::Refuse).await;
-    let now = till.registry.pins(MERCHANT).await.unwrap();
+    let now = till.registry.pins(MERCHANT, "chk_1").await.unwrap();
     assert_ne!(before, now);
     let seen = async {
-        while other.pins(MERCHANT).await.unwrap() != now {
+        while other.pins(MERCHANT, "chk_1").await.unwrap() != now {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };

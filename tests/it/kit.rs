@@ -230,7 +230,7 @@ fn check_says_what_a_host_would_say() {
     let tax = guest("tax-table");
     let cut = check(&tax[..tax.len() / 2], &[]);
     assert!(
-        cut.code == 1 && cut.out.contains("FAILED   compile") && cut.out.contains("cut off"),
+        cut.code == 1 && cut.out.contains("FAILED   format") && cut.out.contains("cut off"),
         "{}",
         cut.out
     );

@@ -12,3 +12,4 @@ mod limits;
 mod payments;
 mod rollback;
 mod sweep;
+mod trials;

@@ -94,11 +94,11 @@ async fn the_history_tells_who_did_what_when_and_why_page_by_page() {
         ["revision", "act", "origin", "why", "createdBy"].map(|field| change[field].to_string()).join(" ")
     };
     let changes: Vec<String> = page["changes"].as_array().expect("a list").iter().map(told).collect();
-    assert_eq!(changes, [r#"3 "rollback" 1 "the margin" "ana""#, r#"2 "push" 2 "more" "ana""#]);
+    assert_eq!(changes, [r#"3 "rollback" 1 "the margin" "ana""#, r#"2 "activate" 2 "more" "ana""#]);
     assert!(page["changes"][0]["createdAt"].as_str().is_some_and(|at| at.ends_with('Z')), "{page}");
     let rest = format!("/history?slot=promotion&name=30&limit=2&before={}", page["nextBefore"]);
     let (_, page) = shop.admin("GET", &rest, None).await;
-    assert_eq!(told(&page["changes"][0]), r#"1 "push" 1 "a good start" "ana""#);
+    assert_eq!(told(&page["changes"][0]), r#"1 "activate" 1 "a good start" "ana""#);
     assert_eq!(page.get("nextBefore"), None);
 
     problem(&shop.admin("GET", "/history?slot=prices", None).await, 422, "slot");

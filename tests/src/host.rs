@@ -33,7 +33,8 @@ impl Host {
         let config = folder.join("till.toml");
         let cache = crate::code_cache();
         let text = format!(
-            "jwt_secret = \"{JWT_SECRET}\"\ncode_cache = {cache:?}\n[secrets]\napi_key = \"sk_sim\"\nwebhook = \"whsec\"\n"
+            "jwt_secret = \"{JWT_SECRET}\"\ncode_cache = {cache:?}\nsecrets_key = \"{}\"\n",
+            base64::Engine::encode(&base64::engine::general_purpose::STANDARD, crate::SECRETS_KEY)
         );
         std::fs::write(&config, text).expect("write the configuration");
         let mut command = Command::new(binary());

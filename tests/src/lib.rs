@@ -11,7 +11,6 @@ mod mailbox;
 mod simulator;
 mod template;
 
-use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -33,8 +32,8 @@ use till_commerce::{CHECKOUT, Phase, SessionView, Shop, ShopError, SubmitRequest
 use till_engine::instance::{Instance, Status, merge};
 use till_engine::ports::Clock;
 use till_engine::runner::Runner;
-use till_registry::{Activation, FailurePolicy, Push, Registry};
-use till_sandbox::{Compiler, Sandbox, SandboxConfig, Secret, Slot};
+use till_registry::{Activation, FailurePolicy, Push, Pushed, Registry, Vault};
+use till_sandbox::{Compiler, Sandbox, SandboxConfig, Slot};
 use till_store::{Options, Store};
 use uuid::Uuid;
 
@@ -89,6 +88,11 @@ static SANDBOX: LazyLock<Arc<Sandbox>> = LazyLock::new(|| {
     };
     Sandbox::new(config).expect("the sandbox can be set up")
 });
+
+/// Key of the vault in tests.
+pub const SECRETS_KEY: [u8; 32] = [7; 32];
+/// Secrets of the demo shop: those that the simulator knows.
+pub const SECRETS: [(&str, &str); 2] = [("api_key", "sk_sim"), ("webhook", "whsec")];
 
 /// As a host compiles: with the real binary as the child.
 pub fn compiler(cache: &Path, cpu_s: u64) -> Compiler {
@@ -159,11 +163,7 @@ impl TestTill {
         let options = Options::new(path.to_str().expect("a path in UTF-8"));
         let store = Arc::new(Store::open(&options).await.expect("open SQLite"));
         let simulator = Simulator::start();
-        let secrets = HashMap::from([
-            ("api_key".to_owned(), Secret::new("sk_sim")),
-            ("webhook".to_owned(), Secret::new("whsec_sim")),
-        ]);
-        let registry = Arc::new(Registry::new(store.clone(), SANDBOX.clone(), secrets));
+        let registry = Arc::new(Registry::new(store.clone(), SANDBOX.clone(), Vault::new(&SECRETS_KEY)));
         let numbers = Arc::new(Numbers::new(store.clone()));
         let faults = Arc::new(Faults::default());
         let steps = CheckoutSteps::new(store.clone(), registry.clone(), numbers.clone());
@@ -180,6 +180,10 @@ impl TestTill {
 
     async fn furnish(&self, settings: &Settings) {
         self.shop.put_settings(MERCHANT, settings).await.expect("settings");
+        for (name, value) in SECRETS {
+            let set = self.registry.put_secret(MERCHANT, name, value.as_bytes(), "tests", START_US);
+            set.await.expect("a secret");
+        }
         for (slot, name, guest) in [
             (Slot::Pricing, "default", "price-list"),
             (Slot::Promotion, "10", "promotions"),
@@ -205,25 +209,37 @@ impl TestTill {
         config: Value,
         policy: FailurePolicy,
     ) -> Activation {
-        let push = Push {
-            slot,
-            name: name.to_owned(),
-            wasm: guest(guest_name),
-            config,
-            origins: if slot == Slot::PaymentGateway { vec![self.simulator.url.clone()] } else { vec![] },
-            allow_private_addresses: slot == Slot::PaymentGateway,
-            policy,
-            network_ms: (slot == Slot::PaymentGateway).then_some(NETWORK_MS),
-            tables: BTreeMap::new(),
-            who: "tests".to_owned(),
-            why: String::new(),
-        };
-        self.registry.push(MERCHANT, push, self.clock.now_us()).await.expect("the component is taken")
+        let push = Push { policy: Some(policy), ..self.pushed(slot, name, guest_name, config) };
+        self.take(push).await
+    }
+
+    /// A push as the merchant would make it.
+    pub fn pushed(&self, slot: Slot, name: &str, guest_name: &str, config: Value) -> Push {
+        let gateway = slot == Slot::PaymentGateway;
+        Push {
+            origins: if gateway { vec![self.simulator.url.clone()] } else { vec![] },
+            allow_private_addresses: gateway,
+            network_ms: gateway.then_some(NETWORK_MS),
+            secrets: if gateway {
+                SECRETS.iter().map(|(name, _)| (*name).to_owned()).collect()
+            } else {
+                vec![]
+            },
+            ..Push::of(slot, name, guest(guest_name), config, "tests")
+        }
+    }
+
+    /// Pushes, and expects that it is bound.
+    pub async fn take(&self, push: Push) -> Activation {
+        match self.registry.push(MERCHANT, push, self.clock.now_us()).await {
+            Ok(Pushed::Bound(activation)) => *activation,
+            other => panic!("the component is not taken: {other:?}"),
+        }
     }
 
     /// The registry of another host on the same database.
     pub fn another_host(&self) -> Registry {
-        Registry::new(self.store.clone(), SANDBOX.clone(), HashMap::new())
+        Registry::new(self.store.clone(), SANDBOX.clone(), Vault::new(&SECRETS_KEY))
     }
 
     /// Sets the units on hand.
@@ -308,6 +324,22 @@ impl TestTill {
             self.runner.settle().await.expect("settle");
         }
         panic!("{id} does not come to rest");
+    }
+
+    /// Now, epoch microseconds.
+    pub fn clock_us(&self) -> i64 {
+        self.clock.now_us()
+    }
+
+    /// Turns the clock to a time and lets everything happen that is due then.
+    pub async fn clock_to(&self, us: i64) {
+        self.clock.until(us);
+        self.runner.settle().await.expect("settle");
+    }
+
+    /// Gives the first customer the points of the worked example again.
+    pub async fn points_again(&self) {
+        self.shop.put_customer(MERCHANT, &customer(CUSTOMER), 1250).await.expect("a customer");
     }
 
     /// Turns the clock and lets everything happen that is due then.

@@ -1,13 +1,12 @@
 //! A database with the demo shop and its components, made once and copied for each case.
 
-use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use till_commerce::catalog::{Customer, Product};
 use till_commerce::settings::Settings;
-use till_registry::{FailurePolicy, Push, Registry};
+use till_registry::{Push, Registry, Vault};
 use till_sandbox::{Sandbox, SandboxConfig, Slot};
 use till_store::{Options, Store};
 
@@ -55,7 +54,10 @@ pub async fn template(folder: &Path, simulator: &str) {
     let compiler = crate::compiler(&crate::code_cache(), till_sandbox::COMPILE_CPU_S);
     let sandbox = Sandbox::new(SandboxConfig { compiler, ..SandboxConfig::default() });
     let sandbox = sandbox.expect("the sandbox can be set up");
-    let registry = Registry::new(store.clone(), sandbox, HashMap::new());
+    let registry = Registry::new(store.clone(), sandbox, Vault::new(&crate::SECRETS_KEY));
+    for (name, value) in crate::SECRETS {
+        registry.put_secret(&merchant, name, value.as_bytes(), "tests", NOW_US).await.expect("a secret");
+    }
     let gateway = json!({ "base_url": simulator, "request_time_max_ms": 1_000 });
     let demo = |name: &str| -> Value {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../components").join(name).join("demo.json");
@@ -70,17 +72,11 @@ pub async fn template(folder: &Path, simulator: &str) {
     ] {
         let network = slot == Slot::PaymentGateway;
         let push = Push {
-            slot,
-            name: name.to_owned(),
-            wasm: crate::guest(guest),
-            config,
             origins: if network { vec![simulator.to_owned()] } else { vec![] },
             allow_private_addresses: network,
-            policy: FailurePolicy::Refuse,
             network_ms: network.then_some(1_500),
-            tables: BTreeMap::new(),
-            who: "tests".to_owned(),
-            why: String::new(),
+            secrets: if network { vec!["api_key".to_owned(), "webhook".to_owned()] } else { vec![] },
+            ..Push::of(slot, name, crate::guest(guest), config, "tests")
         };
         registry.push(&merchant, push, NOW_US).await.expect("the component is accepted");
     }

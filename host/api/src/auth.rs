@@ -181,6 +181,15 @@ impl Caller {
         }
         Err(Problem::new(Code::Forbidden, format!("the token lacks the scope `{scope}`")))
     }
+
+    /// An error without any of the scopes.
+    pub(crate) fn needs_one(&self, scopes: &[&str]) -> Result<(), Problem> {
+        if scopes.iter().any(|scope| self.has(scope)) {
+            return Ok(());
+        }
+        let scopes: Vec<String> = scopes.iter().map(|scope| format!("`{scope}`")).collect();
+        Err(Problem::new(Code::Forbidden, format!("the token lacks the scope {}", scopes.join(" or "))))
+    }
 }
 
 impl FromRequestParts<App> for Caller {

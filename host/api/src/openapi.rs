@@ -7,7 +7,7 @@ use utoipa::openapi::{ContentBuilder, ResponseBuilder};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use crate::problem::FieldError;
-use crate::routes::{admin, cart, checkout, meta, orders, products, webhooks, workflows};
+use crate::routes::{admin, cart, checkout, components, meta, orders, products, webhooks, workflows};
 
 /// An error (RFC 9457). Further members depend on the code; every code has a page under `/problems/{code}`.
 #[derive(ToSchema)]
@@ -36,7 +36,11 @@ struct ProblemOut {
         orders::list, orders::read,
         workflows::list, workflows::start, workflows::read, workflows::journal, workflows::signal,
         workflows::cancel, workflows::operate,
-        admin::push, admin::components, admin::roll_back, admin::retire, admin::history, admin::counters, admin::settings, admin::put_settings, admin::put_product,
+        components::push, components::components, components::uploaded, components::component, components::binary, components::delete,
+        components::revoke, components::roll_back, components::retire, components::canary, components::promote, components::withdraw,
+        components::history, components::trial, components::differences, components::record, components::recorded, components::binding,
+        components::put_table, components::tables, components::table, components::put_secret, components::secrets, components::drop_secret,
+        admin::counters, admin::settings, admin::put_settings, admin::put_product,
         admin::put_customer, admin::put_stock,
         webhooks::take,
         meta::health, meta::ready, meta::openapi, meta::problem,

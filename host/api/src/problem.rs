@@ -292,9 +292,19 @@ impl From<till_registry::Error> for Problem {
                 );
                 Problem { errors: errors.collect(), ..told }
             }
+            till_registry::Error::Conformance { findings } => {
+                let told = Problem::new(
+                    Code::InvalidComponent,
+                    "the component fails conformance checks; run `till component check` on it",
+                );
+                let errors =
+                    findings.into_iter().map(|why| FieldError { field: "wasmBase64".to_owned(), why });
+                Problem { errors: errors.collect(), ..told }
+            }
             till_registry::Error::Field { field, why } => Problem::field(field, why),
-            till_registry::Error::Nothing { why } => Problem::new(Code::NotExpected, why),
-            till_registry::Error::NotFound { .. } => Problem::internal(error),
+            till_registry::Error::NotNow { why } => Problem::new(Code::NotExpected, why),
+            till_registry::Error::NotFound { what, id } => Problem::not_found(what, &id),
+            till_registry::Error::Revoked { .. } => Problem::new(Code::NotExpected, error.to_string()),
             till_registry::Error::Store(error) => error.into(),
         }
     }

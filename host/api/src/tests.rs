@@ -13,7 +13,7 @@ use till_commerce::checkout::CheckoutSteps;
 use till_commerce::checkout::steps::Numbers;
 use till_engine::ports::Clock;
 use till_engine::runner::Runner;
-use till_registry::Registry;
+use till_registry::{Registry, Vault};
 use till_sandbox::{Sandbox, SandboxConfig};
 use till_store::{Options, Store};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -23,7 +23,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 
 use crate::read::Fields;
-use crate::routes::{admin, cart, checkout, workflows};
+use crate::routes::{admin, cart, checkout, components, workflows};
 use crate::{App, Auth, Claims, router};
 
 /// 2024-08-10T14:30:00Z.
@@ -50,7 +50,7 @@ impl Bench {
         let store = Arc::new(Store::open(&Options::new(&url)).await.unwrap());
         let config = SandboxConfig { pure_threads: 1, ..SandboxConfig::default() };
         let sandbox = Sandbox::new(config).unwrap();
-        let registry = Arc::new(Registry::new(store.clone(), sandbox, std::collections::HashMap::new()));
+        let registry = Arc::new(Registry::new(store.clone(), sandbox, Vault::new(&[1; 32])));
         let numbers = Arc::new(Numbers::new(store.clone()));
         let steps = Arc::new(CheckoutSteps::new(store.clone(), registry.clone(), numbers.clone()));
         let runner = Runner::new(store.clone(), steps, Arc::new(Still), "test");
@@ -370,8 +370,8 @@ fn request_bodies_are_described_as_they_are_read() {
     check::<workflows::OperateIn>(|f| {
         let _ = workflows::OperateIn::read(f);
     });
-    check::<admin::PushIn>(|f| {
-        let _ = admin::push_in(f, "who");
+    check::<components::PushIn>(|f| {
+        let _ = components::push_in(f, "who");
     });
     check::<admin::ProductIn>(|f| {
         let _ = admin::product_in(f, "id", usd);

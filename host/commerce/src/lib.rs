@@ -16,11 +16,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod ask;
 pub mod cart;
 pub mod catalog;
 pub mod checkout;
 pub mod quote;
 pub mod settings;
 mod shop;
+pub mod trial;
 
 pub use shop::{CHECKOUT, COMMANDS_KEPT_US, Phase, SessionView, Shop, ShopError, SubmitRequest};

@@ -1,6 +1,6 @@
 //! Starts the host and the simulator for the demo and the bench.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -139,9 +139,7 @@ impl Shop {
     /// Starts the host on a port.
     pub fn host_on(&self, port: u16, database: &str) -> Result<Process> {
         let config = self.config_file();
-        let text = format!(
-            "jwt_secret = \"{JWT_SECRET}\"\n[secrets]\napi_key = \"{API_KEY}\"\nwebhook = \"{WEBHOOK_SECRET}\"\n"
-        );
+        let text = format!("jwt_secret = \"{JWT_SECRET}\"\n");
         std::fs::write(&config, text)?;
         let mut command = Command::new(&self.till);
         command
@@ -210,6 +208,18 @@ impl Shop {
         Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned())
     }
 
+    /// Sets a secret of the demo shop.
+    fn secret(&self, url: &str, name: &str, value: &str) -> Result<()> {
+        let admin = self.token(&["--customer", "admin", "--scope", "admin operator"])?;
+        let mut command = Command::new(&self.till);
+        command.args(["secret", "set", "--url", url, "--token", &admin, name]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        child.stdin.take().context("its input")?.write_all(value.as_bytes())?;
+        let output = child.wait_with_output()?;
+        ensure!(output.status.success(), "till secret set: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+
     /// Pushes the five components of the demo; gives a line for each.
     pub fn push_all(&self, url: &str, simulator: &str) -> Result<Vec<String>> {
         let mut lines = Vec::new();
@@ -224,7 +234,18 @@ impl Shop {
         }
         let gateway = self.folder.join("gateway.json");
         std::fs::write(&gateway, json!({ "base_url": simulator }).to_string())?;
-        let origin = ["--origin", simulator, "--allow-private-addresses"];
+        for (name, value) in [("api_key", API_KEY), ("webhook", WEBHOOK_SECRET)] {
+            self.secret(url, name, value)?;
+        }
+        let origin = [
+            "--origin",
+            simulator,
+            "--allow-private-addresses",
+            "--secret",
+            "api_key",
+            "--secret",
+            "webhook",
+        ];
         lines.push(self.push(url, "payment-gateway", "default", "sim-gateway", &gateway, &origin)?);
         Ok(lines)
     }

@@ -45,7 +45,6 @@ pub fn inspect(sandbox: &Sandbox, bytes: &[u8], slot: Option<Slot>) -> Inspectio
         Status::Passed,
         format!("{} kB, digest {}", outside.size.div_ceil(1_000), outside.digest),
     );
-    found.say("compile", Status::Passed, "it compiles within the limits of a host");
     found.say("exports", Status::Passed, list(&outside.exports));
     let chosen = choose(&outside, slot);
     found.outside = Some(outside);
@@ -65,6 +64,7 @@ pub fn inspect(sandbox: &Sandbox, bytes: &[u8], slot: Option<Slot>) -> Inspectio
         Ok(component) => {
             let imports = found.outside.as_ref().map_or_else(String::new, |outside| list(&outside.imports));
             found.say("imports", Status::Passed, imports);
+            found.say("compile", Status::Passed, "it compiles within the limits of a host");
             found.say("slot", Status::Passed, format!("it fills {slot}"));
             described(&mut found, &component);
             found.component = Some(component);
@@ -137,7 +137,7 @@ fn described(found: &mut Inspection, component: &Component) {
 fn place(error: &LoadError) -> &'static str {
     match error {
         LoadError::TooLarge { .. } => "size",
-        LoadError::NotAComponent { .. } => "format",
+        LoadError::NotAComponent { .. } | LoadError::Broken(_) => "format",
         LoadError::Compile(_) | LoadError::CompileLimit(_) => "compile",
         LoadError::Imports { .. } => "imports",
         LoadError::Exports { .. } => "exports",
@@ -154,7 +154,8 @@ pub fn told(error: &LoadError) -> String {
         LoadError::NotAComponent { .. } => {
             "build a component: `cargo build --target wasm32-wasip2`, or `wasm-tools component new` for a core module"
         }
-        LoadError::Compile(_) => "the file may be damaged or cut off: build it again and copy it whole",
+        LoadError::Broken(_) => "build it again and copy it whole",
+        LoadError::Compile(_) => "build it with tools that this host knows, or again from clean",
         LoadError::CompileLimit(_) => "build it for release, split large functions, strip debug information",
         LoadError::Imports { slot, .. } if slot.is_pure() => {
             "remove what needs the network, the clock of the machine or other components; a pure slot gives log and tables"

@@ -88,6 +88,7 @@ pub async fn run(
         ctx: fixture.ctx.clone(),
         binding: fixture.binding.clone(),
         limits: fixture.limits,
+        background: false,
     };
     let replay = Replay::new(fixture.http.clone());
     let defaults = short::defaults(&fixture.ctx.currency);

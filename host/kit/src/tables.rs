@@ -1,7 +1,7 @@
 //! Tables of a fixture: inline, or in a file beside it.
 
 use serde::Deserialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use till_sandbox::Binding;
@@ -34,14 +34,18 @@ pub struct TableError {
 /// Reads the tables and puts them into a binding. The only place that knows how a binding holds them.
 pub fn put(tables: &BTreeMap<String, Table>, folder: &Path, binding: &mut Binding) -> Result<(), TableError> {
     for (name, table) in tables {
-        let rows = match table {
-            Table::Rows(rows) => rows.clone(),
+        let (path, rows) = match table {
+            Table::Rows(rows) => (folder.to_owned(), Ok(rows.clone())),
             Table::File(file) => {
                 let path = folder.join(file);
-                read(&path).map_err(|why| TableError { table: name.clone(), path, why })?
+                let rows = read(&path);
+                (path, rows)
             }
         };
-        binding.tables.insert(name.clone(), Arc::new(rows.into_iter().collect::<HashMap<_, _>>()));
+        let wrong = |why| TableError { table: name.clone(), path: path.clone(), why };
+        let rows =
+            till_sandbox::Table::new(rows.map_err(wrong)?).map_err(|error| wrong(error.to_string()))?;
+        binding.tables.insert(name.clone(), Arc::new(rows));
     }
     Ok(())
 }

@@ -185,7 +185,7 @@ fn what_a_host_would_refuse_is_told_with_the_way_out() {
     };
     let tax = guest("tax-table");
     let cut = told(&tax[..tax.len() / 2], None);
-    assert!(cut.starts_with("compile: ") && cut.contains("cut off"), "{cut}");
+    assert!(cut.starts_with("format: ") && cut.contains("cut off"), "{cut}");
     let core = told(b"\0asm\x01\0\0\0", None);
     assert!(core.starts_with("format: ") && core.contains("wasm32-wasip2"), "{core}");
     let gateway = told(&guest("sim-gateway"), Some(Slot::Pricing));
@@ -209,9 +209,9 @@ fn what_a_host_would_take_is_ready_to_be_called() {
         names,
         [
             "size",
-            "compile",
             "exports",
             "imports",
+            "compile",
             "slot",
             "contract",
             "name",

@@ -6,11 +6,13 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::Table;
+
 /// What one binding lets its component see and reach.
 #[derive(Clone, Debug, Default)]
 pub struct Binding {
-    /// Uploaded tables by name; each an immutable map.
-    pub tables: HashMap<String, Arc<HashMap<String, String>>>,
+    /// Uploaded tables by name.
+    pub tables: HashMap<String, Arc<Table>>,
     /// Secrets by name. They never enter the sandbox.
     pub secrets: HashMap<String, Secret>,
     /// Where a gateway may send requests.

@@ -160,22 +160,62 @@ pub(crate) fn at_the_door(bytes: &[u8]) -> Result<(), LoadError> {
     is_component(bytes)
 }
 
-/// What a compiled component shows.
-pub(crate) fn outside(engine: &Engine, wasm: &Wasm, digest: Digest, size: usize) -> Outside {
-    let imports = wasm.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect();
-    let exports = interfaces(engine, wasm);
+/// What can be seen without compiling, whatever the slot.
+pub(crate) fn outside(bytes: &[u8]) -> Result<Outside, LoadError> {
+    at_the_door(bytes)?;
+    let (imports, exports) = names(bytes)?;
     let fits = |slot: &Slot| find_contract(*slot, exports.clone()).is_ok();
     let slots = Slot::ALL.into_iter().filter(fits).collect();
-    Outside { digest, size, imports, exports, slots }
+    Ok(Outside { digest: Digest::of(bytes), size: bytes.len(), imports, exports, slots })
 }
 
-/// The interfaces a component exports.
-fn interfaces(engine: &Engine, wasm: &Wasm) -> Vec<String> {
-    wasm.component_type()
-        .exports(engine)
-        .filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentInstance(_)))
-        .map(|(name, _)| name.to_owned())
-        .collect()
+/// What can be seen without compiling: whether the bytes are a component, and whether what it imports and exports is
+/// what the slot gives and needs. Gives the contract version found.
+pub(crate) fn validate(slot: Slot, bytes: &[u8]) -> Result<String, LoadError> {
+    at_the_door(bytes)?;
+    let (imports, exports) = names(bytes)?;
+    judge(slot, imports.iter().map(String::as_str), exports)
+}
+
+/// Names of what a component imports and exports itself, not of what is inside it.
+fn names(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), LoadError> {
+    use wasmparser::{Parser, Payload};
+    let broken = |error: wasmparser::BinaryReaderError| LoadError::Broken(error.to_string());
+    let (mut imports, mut exports) = (Vec::new(), Vec::new());
+    let mut depth = 0_u32;
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.map_err(broken)? {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                for import in section {
+                    imports.push(import.map_err(broken)?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                for export in section {
+                    exports.push(export.map_err(broken)?.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok((imports, exports))
+}
+
+/// Judges names of imports and exports. Gives the contract version found.
+fn judge<'a>(
+    slot: Slot,
+    imports: impl Iterator<Item = &'a str>,
+    exports: Vec<String>,
+) -> Result<String, LoadError> {
+    let offenders: Vec<Offender> = imports
+        .filter_map(|name| refuse_import(slot, name).map(|why| Offender { import: name.to_owned(), why }))
+        .collect();
+    if !offenders.is_empty() {
+        return Err(LoadError::Imports { slot, offenders });
+    }
+    find_contract(slot, exports)
 }
 
 /// Checks a compiled component, but for `describe`. Also gives the contract version found.
@@ -187,17 +227,12 @@ pub(crate) fn check(
 ) -> Result<(Guest, String), LoadError> {
     let ty = wasm.component_type();
 
-    let offenders: Vec<Offender> = ty
-        .imports(engine)
-        .filter_map(|(name, _)| {
-            refuse_import(slot, name).map(|why| Offender { import: name.to_owned(), why })
-        })
+    let exports: Vec<String> = ty
+        .exports(engine)
+        .filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentInstance(_)))
+        .map(|(name, _)| name.to_owned())
         .collect();
-    if !offenders.is_empty() {
-        return Err(LoadError::Imports { slot, offenders });
-    }
-
-    let contract = find_contract(slot, interfaces(engine, wasm))?;
+    let contract = judge(slot, ty.imports(engine).map(|(name, _)| name), exports)?;
 
     let broken = |source| LoadError::Contract { contract: contract.clone(), source };
     let pre = linker.instantiate_pre(wasm).map_err(broken)?;

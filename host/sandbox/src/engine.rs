@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
-use wasmtime::component::{Component as Wasm, Linker};
+use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 /// How often guests look at the clock. Fuel decides in nearly all cases, so this need not be fine.
@@ -64,7 +64,6 @@ pub struct Sandbox {
     pure: Linker<State>,
     gateway: Linker<State>,
     loaded: Mutex<HashMap<(Digest, Slot), Arc<Component>>>,
-    looked_at: Mutex<Option<(Digest, Wasm)>>,
     pool: Pool,
     clients: Arc<Clients>,
     gateways: Gateways,
@@ -80,7 +79,6 @@ impl Sandbox {
             pure: pure_linker(&engine).map_err(Error::Engine)?,
             gateway: gateway_linker(&engine).map_err(Error::Engine)?,
             loaded: Mutex::default(),
-            looked_at: Mutex::default(),
             pool: Pool::new(config.pure_threads)?,
             clients: Arc::new(Clients::new()?),
             gateways: Gateways::new(&config),
@@ -88,6 +86,12 @@ impl Sandbox {
             ticker: Ticker::start(&engine)?,
             engine,
         }))
+    }
+
+    /// Checks what can be seen without compiling: size, header, imports, exports. Gives the version of the contract
+    /// that the component was built from. Takes milliseconds.
+    pub fn validate(&self, slot: Slot, bytes: &[u8]) -> Result<String, LoadError> {
+        component::validate(slot, bytes)
     }
 
     /// Checks a component and gets it ready. The same bytes for the same slot are taken from memory.
@@ -100,11 +104,8 @@ impl Sandbox {
             return Ok(component.clone());
         }
         let linker = if slot.is_pure() { &self.pure } else { &self.gateway };
-        component::at_the_door(bytes)?;
-        let wasm = match self.looked_at().take_if(|(seen, _)| *seen == digest) {
-            Some((_, wasm)) => wasm,
-            None => self.workshop.make(&self.engine, digest, bytes)?,
-        };
+        component::validate(slot, bytes)?;
+        let wasm = self.workshop.make(&self.engine, digest, bytes)?;
         let (guest, contract_version) = component::check(&self.engine, linker, slot, &wasm)?;
         let info = self.describe(slot, guest.clone())?;
         serde_json::from_str::<serde_json::Value>(&info.config_schema)
@@ -114,21 +115,10 @@ impl Sandbox {
         Ok(self.loaded().entry(key).or_insert(component).clone())
     }
 
-    /// What a component imports and exports, and which slots it offers to fill. Compiles it, but runs
-    /// nothing of it; whether it may fill a slot is for [`Sandbox::load`] to say.
-    ///
-    /// Takes up to seconds: call it where blocking is allowed.
+    /// What a component imports and exports, and which slots it offers to fill. Nothing of it is compiled or
+    /// run; whether it may fill a slot is for [`Sandbox::load`] to say. Takes milliseconds.
     pub fn look_at(&self, bytes: &[u8]) -> Result<Outside, LoadError> {
-        component::at_the_door(bytes)?;
-        let digest = Digest::of(bytes);
-        let wasm = self.workshop.make(&self.engine, digest, bytes)?;
-        let outside = component::outside(&self.engine, &wasm, digest, bytes.len());
-        *self.looked_at() = Some((digest, wasm)); // Whoever looks loads next: that need not compile again.
-        Ok(outside)
-    }
-
-    fn looked_at(&self) -> std::sync::MutexGuard<'_, Option<(Digest, Wasm)>> {
-        self.looked_at.lock().unwrap_or_else(PoisonError::into_inner)
+        component::outside(bytes)
     }
 
     /// Forgets a component. Calls that run go on; bytes are loaded anew when they come again.
@@ -202,7 +192,7 @@ impl Sandbox {
         call::check_input(&call, &request)?;
         let (tell, told) = tokio::sync::oneshot::channel();
         let engine = self.engine.clone();
-        let merchant = call.ctx.merchant.clone();
+        let (merchant, background) = (call.ctx.merchant.clone(), call.background);
         let job = move || {
             if tell.is_closed() {
                 return; // Nobody waits any more.
@@ -220,7 +210,7 @@ impl Sandbox {
             let answer = run.finish(result).map(|(value, report)| Answer { value, report });
             let _ = tell.send(answer); // Before the instance is taken down: that is not the caller's time.
         };
-        self.pool.submit(&merchant, Box::new(job)).map_err(|full| {
+        self.pool.submit(&merchant, background, Box::new(job)).map_err(|full| {
             let what = format!("{} calls of the merchant are waiting", full.waiting_max);
             Failure::before(FailureKind::Busy { what })
         })?;

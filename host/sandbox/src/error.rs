@@ -47,6 +47,9 @@ pub enum LoadError {
         /// What it seems to be.
         found: &'static str,
     },
+    /// Its bytes cannot be read to their end.
+    #[error("the component is damaged or cut off: {0}")]
+    Broken(String),
     /// It does not compile.
     #[error("the component does not compile: {0:#}")]
     Compile(wasmtime::Error),

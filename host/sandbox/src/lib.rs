@@ -15,7 +15,7 @@
 //! use till_sandbox::{Binding, Call, Limits, Sandbox, SandboxConfig, Slot};
 //! let sandbox = Sandbox::new(SandboxConfig::default())?;
 //! let component = sandbox.load(Slot::Pricing, &std::fs::read("price-list.wasm")?)?;
-//! let call = Call { component, ctx, binding: Binding::empty(), limits: Limits::default() };
+//! let call = Call { component, ctx, binding: Binding::empty(), limits: Limits::default(), background: false };
 //! let answer = sandbox.price(call, request).await?;
 //! # Ok(()) }
 //! ```
@@ -33,6 +33,7 @@ mod queue;
 mod report;
 mod slot;
 mod state;
+mod table;
 
 pub use binding::{Binding, Origin, OriginError, Secret};
 pub use call::{Answer, Call, ScriptedGateway};
@@ -44,6 +45,9 @@ pub use host::script::{Asked, Reply, Script, Scripted};
 pub use limits::Limits;
 pub use report::{Exchange, LogLine, Report};
 pub use slot::{Slot, UnknownSlot};
+pub use table::{
+    TABLE_BYTES_MAX, TABLE_KEY_BYTES_MAX, TABLE_ROWS_MAX, TABLE_VALUE_BYTES_MAX, Table, TableError,
+};
 
 /// The records of the contract, as plain data for the rest of the house.
 pub mod wit {

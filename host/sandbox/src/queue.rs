@@ -1,7 +1,7 @@
 //! Threads for pure calls, and the order in which merchants get them.
 //!
 //! One thread for each core; a merchant with a thousand calls waiting delays another's single call by
-//! one call, not by a thousand.
+//! one call, not by a thousand. What nobody waits for (shadows, backtests) runs when nothing else does.
 
 use crate::Error;
 use std::collections::{HashMap, VecDeque};
@@ -25,7 +25,19 @@ pub(crate) struct Full {
 struct Waiting {
     by_merchant: HashMap<String, VecDeque<Job>>,
     turn: VecDeque<String>,
+}
+
+#[derive(Default)]
+struct Lanes {
+    shoppers: Waiting,
+    background: Waiting,
     closed: bool,
+}
+
+impl Lanes {
+    fn pop(&mut self) -> Option<Job> {
+        self.shoppers.pop().or_else(|| self.background.pop())
+    }
 }
 
 impl Waiting {
@@ -59,21 +71,21 @@ impl Waiting {
 
 #[derive(Default)]
 struct Shared {
-    waiting: Mutex<Waiting>,
+    lanes: Mutex<Lanes>,
     more: Condvar,
 }
 
 impl Shared {
     fn next(&self) -> Option<Job> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if let Some(job) = waiting.pop() {
+            if let Some(job) = lanes.pop() {
                 return Some(job);
             }
-            if waiting.closed {
+            if lanes.closed {
                 return None;
             }
-            waiting = self.more.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            lanes = self.more.wait(lanes).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -108,8 +120,11 @@ impl Pool {
         Ok(pool)
     }
 
-    pub(crate) fn submit(&self, merchant: &str, job: Job) -> Result<(), Full> {
-        self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(merchant, job)?;
+    pub(crate) fn submit(&self, merchant: &str, background: bool, job: Job) -> Result<(), Full> {
+        let mut lanes = self.shared.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let lane = if background { &mut lanes.background } else { &mut lanes.shoppers };
+        lane.push(merchant, job)?;
+        drop(lanes);
         self.shared.more.notify_one();
         Ok(())
     }
@@ -117,7 +132,7 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.shared.lanes.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         self.shared.more.notify_all();
         for thread in self.threads.drain(..) {
             // The last owner may be a job on one of these threads, which cannot wait for itself.
@@ -154,6 +169,23 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_waits_for_comes_last() {
+        let mut lanes = Lanes::default();
+        let (tell, told) = mpsc::channel();
+        let job = |name: &'static str| -> Job {
+            let tell = tell.clone();
+            Box::new(move || tell.send(name).unwrap())
+        };
+        lanes.background.push("a", job("shadow")).unwrap();
+        lanes.shoppers.push("a", job("first")).unwrap();
+        lanes.shoppers.push("b", job("second")).unwrap();
+        while let Some(job) = lanes.pop() {
+            job();
+        }
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), ["first", "second", "shadow"]);
+    }
+
+    #[test]
     fn one_merchant_cannot_fill_the_memory() {
         let mut waiting = Waiting::default();
         for _ in 0..WAITING_MAX {
@@ -166,9 +198,9 @@ mod tests {
     #[test]
     fn a_panic_in_a_job_leaves_the_thread_alive() {
         let pool = Pool::new(1).unwrap();
-        pool.submit("a", Box::new(|| panic!("a job that panics, on purpose"))).unwrap();
+        pool.submit("a", false, Box::new(|| panic!("a job that panics, on purpose"))).unwrap();
         let (tell, told) = mpsc::channel();
-        pool.submit("a", Box::new(move || tell.send(()).unwrap())).unwrap();
+        pool.submit("a", false, Box::new(move || tell.send(()).unwrap())).unwrap();
         assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok(()));
     }
 }

@@ -1,13 +1,14 @@
 //! `till component`: the admin API from the command line.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+
+use super::server::{Server, text};
 
 /// Commands on components.
 #[derive(Subcommand)]
@@ -28,19 +29,26 @@ pub enum ComponentCommand {
     Run(super::kit::Run),
     /// What a host would say at upload, and the conformance suite of the slot. No server needed.
     Check(super::kit::Check),
+    /// Change the share of the checkouts that a canary takes.
+    Canary(Canary),
+    /// Make the shadow or canary of a binding the active one.
+    Promote(Which),
+    /// End the shadow or canary of a binding; the active one stays.
+    Withdraw(Which),
+    /// What the shadow or canary of a binding did.
+    Trial(Trial),
+    /// Stop a component at once, everywhere.
+    Revoke(Revoke),
+    /// All uploaded components, in use or not; with a digest, the life of one.
+    Uploaded(Uploaded),
+    /// Take the bytes of a component away that nothing uses.
+    Delete(Delete),
+    /// Write fixtures from what a component is asked in a live checkout. Personal data is blanked.
+    Record(Record),
+    /// Try a component over recorded checkouts and tell what would have changed, in money and by rule.
+    Backtest(super::backtest::Backtest),
     /// Time warm calls of a promotion component. No server needed.
     Time(Time),
-}
-
-/// Which host, and as whom.
-#[derive(Args)]
-pub struct Server {
-    /// Address of the host.
-    #[arg(long, env = "TILL_URL", default_value = "http://127.0.0.1:8080")]
-    url: String,
-    /// Token with the scope `admin` (`till token --customer you --scope admin`).
-    #[arg(long, env = "TILL_ADMIN_TOKEN", hide_env_values = true)]
-    token: String,
 }
 
 /// What to push.
@@ -61,12 +69,28 @@ pub struct Push {
     /// Let names lead to loopback and private addresses. For gateways of your own network.
     #[arg(long)]
     allow_private_addresses: bool,
-    /// What happens when it cannot answer: `refuse` or `omit`.
-    #[arg(long, default_value = "refuse")]
-    policy: String,
-    /// Table as `name=file.json` (an object of strings). May be repeated.
+    /// What happens when it cannot answer: `refuse`, `fallback` or `omit` [default: refuse; a canary falls back on
+    /// what is active].
+    #[arg(long)]
+    policy: Option<String>,
+    /// With `--policy fallback`: digest of the binding that answers instead.
+    #[arg(long)]
+    fallback: Option<String>,
+    /// Table as `name=file.csv` or `name=file.json`; uploaded first. May be repeated.
     #[arg(long = "table")]
     tables: Vec<String>,
+    /// Secret that may be used for it, by name (`till secret set NAME`). May be repeated.
+    #[arg(long = "secret")]
+    secrets: Vec<String>,
+    /// `active`, `canary`, `shadow`, or `ready`: checked and kept only.
+    #[arg(long, default_value = "active")]
+    stage: String,
+    /// With `--stage canary`: share of the checkouts, in per cent with up to four digits after the point.
+    #[arg(long, default_value = "5")]
+    share: String,
+    /// Use it although it fails conformance checks; needs --why.
+    #[arg(long)]
+    skip_conformance: bool,
     /// Reason, for the history.
     #[arg(long, default_value = "")]
     why: String,
@@ -102,6 +126,84 @@ pub struct Rollback {
     which: Which,
 }
 
+/// A new share.
+#[derive(Args)]
+pub struct Canary {
+    /// Share of the checkouts, in per cent with up to four digits after the point.
+    #[arg(long)]
+    share: String,
+    #[command(flatten)]
+    which: Which,
+}
+
+/// Which trial.
+#[derive(Args)]
+pub struct Trial {
+    /// pricing, promotion, tax, shipping or payment-gateway.
+    #[arg(long)]
+    slot: String,
+    /// Name within the slot.
+    #[arg(long, default_value = "default")]
+    name: String,
+    /// How many differences of a shadow, newest first.
+    #[arg(long, default_value_t = 10)]
+    limit: u32,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// What to revoke.
+#[derive(Args)]
+pub struct Revoke {
+    /// Digest of the component.
+    component: String,
+    /// Reason; it is told to whoever meets the component.
+    #[arg(long)]
+    why: String,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// Which components.
+#[derive(Args)]
+pub struct Uploaded {
+    /// Digest of one component.
+    component: Option<String>,
+    /// How many, newest first.
+    #[arg(long, default_value_t = 50)]
+    limit: u32,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// Which component.
+#[derive(Args)]
+pub struct Delete {
+    /// Digest of the component.
+    component: String,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// What to record.
+#[derive(Args)]
+pub struct Record {
+    /// Id of a checkout session that has a quote.
+    #[arg(long)]
+    session: String,
+    /// pricing, promotion, tax or shipping.
+    #[arg(long)]
+    slot: String,
+    /// Name within the slot.
+    #[arg(long, default_value = "default")]
+    name: String,
+    /// Folder for the fixtures.
+    #[arg(long, default_value = "fixtures", value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    server: Server,
+}
+
 /// Which history.
 #[derive(Args)]
 pub struct History {
@@ -130,21 +232,16 @@ pub async fn run(command: ComponentCommand) -> anyhow::Result<ExitCode> {
         ComponentCommand::Test(args) => super::kit::test(args).await,
         ComponentCommand::Run(args) => super::kit::run(args).await,
         ComponentCommand::Check(args) => super::kit::check(args).await,
+        ComponentCommand::Canary(args) => canary(args).await,
+        ComponentCommand::Promote(which) => turn("/promote", which).await,
+        ComponentCommand::Withdraw(which) => turn("/withdraw", which).await,
+        ComponentCommand::Trial(which) => trial(which).await,
+        ComponentCommand::Revoke(args) => revoke(args).await,
+        ComponentCommand::Uploaded(which) => uploaded(which).await,
+        ComponentCommand::Delete(which) => delete(which).await,
+        ComponentCommand::Record(args) => record(args).await,
+        ComponentCommand::Backtest(args) => super::backtest::run(args).await,
         ComponentCommand::Time(args) => time(args).await,
-    }
-}
-
-impl Server {
-    async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let url = format!("{}/api/v1/admin/components{path}", self.url);
-        let request = reqwest::Client::new().post(url).bearer_auth(&self.token).json(body);
-        read(request.send().await.context("reach the host")?).await
-    }
-
-    async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        let url = format!("{}/api/v1/admin/components{path}", self.url);
-        let request = reqwest::Client::new().get(url).bearer_auth(&self.token);
-        read(request.send().await.context("reach the host")?).await
     }
 }
 
@@ -185,16 +282,39 @@ async fn history(which: History) -> anyhow::Result<ExitCode> {
 
 /// What is in use now.
 fn told(made: &Value) {
-    println!(
-        "{} {} is active in {}/{} as revision {}",
-        text(&made["info"]["name"]),
-        text(&made["info"]["version"]),
-        text(&made["slot"]),
-        text(&made["name"]),
-        made["revision"]
-    );
-    println!("component {}", text(&made["component"]));
-    println!("binding   {}", text(&made["digest"]));
+    if made["state"] == "ready" {
+        println!(
+            "{} {} is ready, and not in use",
+            text(&made["info"]["name"]),
+            text(&made["info"]["version"])
+        );
+        println!("component {}", text(&made["component"]));
+        return;
+    }
+    let place = format!("{}/{} as revision {}", text(&made["slot"]), text(&made["name"]), made["revision"]);
+    if text(&made["digest"]).is_empty() {
+        println!("nothing is active in {place}");
+    } else {
+        println!("{} {} is active in {place}", text(&made["info"]["name"]), text(&made["info"]["version"]));
+        println!("component {}", text(&made["component"]));
+        println!("binding   {}", text(&made["digest"]));
+    }
+    let trial = &made["trial"];
+    if !trial.is_null() {
+        let share = trial["sharePpm"].as_u64().unwrap_or(0);
+        let takes = if trial["kind"] == "canary" {
+            format!(", {}.{:04} % of the checkouts", share / 10_000, share % 10_000)
+        } else {
+            String::new()
+        };
+        println!(
+            "{}    {} {}{takes}",
+            text(&trial["kind"]),
+            text(&trial["info"]["name"]),
+            text(&trial["info"]["version"])
+        );
+        println!("binding   {}", text(&trial["digest"]));
+    }
 }
 
 async fn push(push: Push) -> anyhow::Result<ExitCode> {
@@ -206,24 +326,201 @@ async fn push(push: Push) -> anyhow::Result<ExitCode> {
             serde_json::from_str(&text).with_context(|| format!("read {}", path.display()))?
         }
     };
-    let mut tables: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    let mut tables = serde_json::Map::new();
     for table in &push.tables {
-        let (name, path) = table.split_once('=').context("write --table as name=file.json")?;
-        let text = std::fs::read_to_string(path).with_context(|| format!("read {path}"))?;
-        tables.insert(name.to_owned(), serde_json::from_str(&text).with_context(|| format!("read {path}"))?);
+        let (name, path) = table.split_once('=').context("write --table as name=file.csv")?;
+        tables.insert(name.to_owned(), push.server.upload_table(Path::new(path)).await?["digest"].clone());
     }
-    let body = json!({
+    let mut body = json!({
         "slot": push.slot,
         "name": push.name,
         "config": config,
         "origins": push.origins,
         "allowPrivateAddresses": push.allow_private_addresses,
-        "policy": push.policy,
         "why": push.why,
         "tables": tables,
+        "secrets": push.secrets,
+        "stage": push.stage,
+        "skipConformance": push.skip_conformance,
         "wasmBase64": base64::engine::general_purpose::STANDARD.encode(&wasm),
     });
+    if let Some(policy) = &push.policy {
+        body["policy"] = json!(policy);
+    }
+    if let Some(fallback) = &push.fallback {
+        body["fallback"] = json!(fallback);
+    }
+    if push.stage == "canary" {
+        body["sharePpm"] = json!(ppm(&push.share)?);
+    }
     told(&push.server.post("", &body).await?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Per cent as people write them, in parts per million.
+fn ppm(share: &str) -> anyhow::Result<u32> {
+    let wrong = || format!("`{share}` is no share in per cent, as in 5 or 0.25");
+    let (whole, part) =
+        share.trim_end_matches('%').split_once('.').unwrap_or((share.trim_end_matches('%'), ""));
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if part.len() > 4 || whole.is_empty() || !digits(whole) || !digits(part) {
+        bail!(wrong());
+    }
+    let whole: u32 = whole.parse().ok().filter(|whole| *whole <= 100).with_context(wrong)?;
+    let part: u32 = format!("{part:0<4}").parse().with_context(wrong)?;
+    Ok(whole * 10_000 + part)
+}
+
+async fn canary(canary: Canary) -> anyhow::Result<ExitCode> {
+    let Canary { share, which } = canary;
+    let body = json!({
+        "slot": which.slot, "name": which.name, "why": which.why, "sharePpm": ppm(&share)?,
+    });
+    told(&which.server.post("/canary", &body).await?);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn turn(path: &str, which: Which) -> anyhow::Result<ExitCode> {
+    let body = json!({ "slot": which.slot, "name": which.name, "why": which.why });
+    told(&which.server.post(path, &body).await?);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn trial(which: Trial) -> anyhow::Result<ExitCode> {
+    let place = format!("slot={}&name={}", which.slot, which.name);
+    let report = which.server.get(&format!("/trial?{place}")).await?;
+    let share = report["trial"]["sharePpm"].as_u64().unwrap_or(0);
+    let kind = text(&report["trial"]["kind"]);
+    print!("{kind} in {}/{} since revision {}", which.slot, which.name, report["revision"]);
+    println!(
+        "{}",
+        if kind == "canary" {
+            format!(", {}.{:04} % of the checkouts", share / 10_000, share % 10_000)
+        } else {
+            String::new()
+        }
+    );
+    println!(
+        "calls {}, failed {}, slow {}, mean {} us",
+        report["calls"], report["failed"], report["slow"], report["meanUs"]
+    );
+    if kind != "shadow" {
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!(
+        "compared {}, differing {}, sum of differences {} {} (minor units), left out {}",
+        report["compared"],
+        report["differing"],
+        report["delta"]["minor"],
+        text(&report["delta"]["currency"]),
+        report["leftOut"]
+    );
+    let found = which.server.get(&format!("/differences?{place}&limit={}", which.limit)).await?;
+    for row in found["differences"].as_array().into_iter().flatten() {
+        let difference = &row["difference"];
+        println!("\n{}  {}", text(&row["at"]), text(&row["instance"]));
+        match difference["failure"].as_str() {
+            Some(why) => println!("  it failed: {why}"),
+            None => println!(
+                "  total {} -> {} {}",
+                difference["before"],
+                difference["after"],
+                text(&difference["currency"])
+            ),
+        }
+        for rule in difference["rules"].as_array().into_iter().flatten() {
+            let side =
+                |name: &str| if rule[name].is_null() { "-".to_owned() } else { rule[name].to_string() };
+            println!(
+                "  {:<9} {:<28} {:>10} -> {:>10}",
+                text(&rule["kind"]),
+                text(&rule["rule"]),
+                side("before"),
+                side("after")
+            );
+        }
+        for (sign, list) in [("-", "reasons_before"), ("+", "reasons_after")] {
+            for reason in difference[list].as_array().into_iter().flatten() {
+                println!("  {sign} {}", text(reason));
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn revoke(revoke: Revoke) -> anyhow::Result<ExitCode> {
+    let body = json!({ "component": revoke.component, "why": revoke.why });
+    let done = revoke.server.post("/revoke", &body).await?;
+    println!("component {} is not called any more", text(&done["component"]));
+    for row in done["changed"].as_array().into_iter().flatten() {
+        println!(
+            "{}/{}: {} (revision {})",
+            text(&row["slot"]),
+            text(&row["name"]),
+            text(&row["act"]),
+            row["revision"]
+        );
+    }
+    for place in done["left"].as_array().into_iter().flatten() {
+        println!(
+            "{}: nothing to go back to; checkouts are refused there until another component is pushed",
+            text(place)
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn uploaded(which: Uploaded) -> anyhow::Result<ExitCode> {
+    let path = match &which.component {
+        Some(digest) => format!("/{digest}"),
+        None => format!("/uploaded?limit={}", which.limit),
+    };
+    let found = which.server.get(&path).await?;
+    for row in found["components"].as_array().into_iter().flatten() {
+        println!(
+            "{}  {:<16} {:<10} {:<24} {}",
+            text(&row["component"]),
+            text(&row["slot"]),
+            text(&row["state"]),
+            text(&row["info"]["name"]),
+            text(&row["createdAt"])
+        );
+        for step in row["life"].as_array().into_iter().flatten() {
+            println!(
+                "  {:<25} {:<10} {:<12} {}",
+                text(&step["at"]),
+                text(&step["state"]),
+                text(&step["by"]),
+                text(&step["why"])
+            );
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn delete(which: Delete) -> anyhow::Result<ExitCode> {
+    which.server.delete(&format!("components/{}", which.component)).await?;
+    println!("component {} is gone", which.component);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes what a component is asked as fixtures: one file for each question.
+async fn record(record: Record) -> anyhow::Result<ExitCode> {
+    let path = format!("/record?session={}&slot={}&name={}", record.session, record.slot, record.name);
+    let found = record.server.get(&path).await?;
+    let questions = found["questions"].as_array().cloned().unwrap_or_default();
+    if questions.is_empty() {
+        bail!("{}/{} was not asked in session {}", record.slot, record.name, record.session);
+    }
+    std::fs::create_dir_all(&record.out).with_context(|| format!("make {}", record.out.display()))?;
+    for (n, asked) in questions.iter().enumerate() {
+        let suffix = if n == 0 { String::new() } else { format!("-{}", n + 1) };
+        let file = record.out.join(format!("{}{suffix}.json", record.session));
+        let fixture = super::record::fixture(asked);
+        std::fs::write(&file, format!("{}\n", serde_json::to_string_pretty(&fixture)?))
+            .with_context(|| format!("write {}", file.display()))?;
+        println!("{}", file.display());
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -244,27 +541,19 @@ async fn list(server: Server) -> anyhow::Result<ExitCode> {
             text(&row["info"]["version"]),
             text(&row["component"]).chars().take(16).collect::<String>()
         );
+        let trial = &row["trial"];
+        if !trial.is_null() {
+            println!(
+                "{:<16} {:<12} {:>3}  {:<24} {:<10}",
+                "",
+                "",
+                "",
+                format!("  {}: {}", text(&trial["kind"]), text(&trial["info"]["name"])),
+                text(&trial["info"]["version"])
+            );
+        }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn read(answer: reqwest::Response) -> anyhow::Result<Value> {
-    let status = answer.status();
-    let body = answer.text().await?;
-    if !status.is_success() {
-        let problem: Value = serde_json::from_str(&body).unwrap_or(Value::Null);
-        let detail = problem["detail"].as_str().map_or(body.as_str(), |d| d);
-        let mut message = format!("the host answered {status}: {detail}");
-        for error in problem["errors"].as_array().into_iter().flatten() {
-            message.push_str(&format!("\n  {}: {}", text(&error["field"]), text(&error["why"])));
-        }
-        bail!(message);
-    }
-    serde_json::from_str(&body).context("read the answer")
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
 }
 
 /// How to time a component.
@@ -366,6 +655,7 @@ async fn time(time: Time) -> anyhow::Result<ExitCode> {
         },
         binding: Binding::empty(),
         limits: Limits::default(),
+        background: false,
     };
     let (mut bare, mut awaited) = (Vec::new(), Vec::new());
     for n in 0..time.calls + time.calls / 10 {

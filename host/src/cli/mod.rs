@@ -1,9 +1,13 @@
 //! Commands of the binary, one file each.
 
+mod backtest;
 mod component;
 mod kit;
+mod record;
+mod secret;
 mod seed;
 mod serve;
+mod server;
 mod token;
 mod workflow;
 
@@ -32,6 +36,12 @@ enum Command {
     /// Upload components and see what the slots use.
     #[command(subcommand)]
     Component(component::ComponentCommand),
+    /// Secrets that components' requests are signed and sent with.
+    #[command(subcommand)]
+    Secret(secret::SecretCommand),
+    /// Tables that components look things up in.
+    #[command(subcommand)]
+    Table(secret::TableCommand),
     /// What the host runs in a process of its own for each new component.
     #[command(name = COMPILE, hide = true)]
     Compile {
@@ -67,6 +77,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Workflow(command) => workflow::run(command),
         Command::Token(args) => token::run(&args, &config),
         Command::Component(command) => block_on(component::run(command)),
+        Command::Secret(command) => block_on(secret::run(command)),
+        Command::Table(command) => block_on(secret::tables(command)),
         Command::Compile { .. } => unreachable!("it is done above, before anything else is read"),
         Command::Serve(serve) => block_on(serve::run(serve, config)),
     }

@@ -16,7 +16,9 @@ use crate::{cli::seed, wiring};
 
 /// How long a stop waits for what is being driven.
 const DRAIN: Duration = Duration::from_secs(20);
-/// How often remembered commands are looked through for old ones.
+/// How often canaries are judged: one that fails is gone before many shoppers meet it.
+const TEND_EVERY: Duration = Duration::from_millis(200);
+/// How often remembered commands and unused components are looked through for old ones.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
 /// Where and on what.
@@ -31,6 +33,9 @@ pub struct Serve {
     /// Folder for components' machine code, writable by this user alone [default: beside the database file].
     #[arg(long, env = "TILL_CODE_CACHE", value_name = "DIR")]
     code_cache: Option<PathBuf>,
+    /// Key that seals merchants' secrets, 32 bytes in base64 [default: made beside a SQLite file].
+    #[arg(long, env = "TILL_SECRETS_KEY", hide_env_values = true)]
+    secrets_key: Option<String>,
     /// Folder with workflow files that replace those built in.
     #[arg(long, value_name = "DIR")]
     workflows: Option<PathBuf>,
@@ -56,10 +61,11 @@ pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
     let listen = serve.listen.or(config.listen).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let workflows = serve.workflows.or(config.workflows);
     let code_cache = serve.code_cache.or(config.code_cache);
+    let secrets_key = serve.secrets_key.or(config.secrets_key);
     let house = wiring::build(
         &database,
         code_cache.as_deref(),
-        config.secrets,
+        secrets_key.as_deref(),
         workflows.as_deref(),
         Arc::new(SystemClock),
     )
@@ -78,17 +84,32 @@ pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
     println!("till is listening on http://{}", listener.local_addr()?);
     std::io::stdout().flush()?;
     let poll = tokio::spawn(house.runner.clone().poll());
-    let shop = house.shop.clone();
+    let (shop, registry, clock) = (house.shop.clone(), house.registry.clone(), house.runner.clock().clone());
     let sweep = tokio::spawn(async move {
         loop {
             tokio::time::sleep(SWEEP_EVERY).await;
             if let Err(error) = shop.forget_commands().await {
                 tracing::warn!(%error, "forget old commands");
             }
+            match registry.collect(clock.now_us()).await {
+                Ok(0) => {}
+                Ok(collected) => tracing::info!(collected, "unused components are gone"),
+                Err(error) => tracing::warn!(%error, "collect unused components"),
+            }
+        }
+    });
+    let (registry, clock) = (house.registry.clone(), house.runner.clock().clone());
+    let tend = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(TEND_EVERY).await;
+            if let Err(error) = registry.tend(clock.now_us()).await {
+                tracing::warn!(%error, "look after canaries");
+            }
         }
     });
     till_api::serve(listener, till_api::router(app), stop_signal()).await?;
     sweep.abort();
+    tend.abort();
     if !house.runner.drain(DRAIN).await {
         tracing::warn!("stop although work is under way; it goes on at the next start");
     }

@@ -186,32 +186,112 @@ CREATE TABLE IF NOT EXISTS number_block (       -- numbers are handed out in blo
   PRIMARY KEY (merchant, series)
 ){SMALL};
 
-CREATE TABLE IF NOT EXISTS component (          -- immutable, content addressed
+CREATE TABLE IF NOT EXISTS component (          -- immutable but for its state, content addressed
   merchant    TEXT NOT NULL,
   digest      TEXT NOT NULL,
   slot        TEXT NOT NULL,
+  state       TEXT NOT NULL,                    -- uploaded, validated, compiled, ready, refused, revoked, collected
   info        TEXT NOT NULL,
-  wasm        {BLOB} NOT NULL,
+  wasm        {BLOB} NOT NULL,                  -- empty when refused or collected
   created_us  {INT} NOT NULL,
   created_by  TEXT NOT NULL,
   PRIMARY KEY (merchant, digest, slot)
 ){BIG};
+CREATE INDEX IF NOT EXISTS component_age ON component (merchant, created_us);
+CREATE INDEX IF NOT EXISTS component_revoked ON component (merchant, digest) WHERE state = 'revoked';
 
-CREATE TABLE IF NOT EXISTS binding (            -- what a slot of a merchant uses from a revision on
+CREATE TABLE IF NOT EXISTS component_change (   -- append only: how a component came to its state
   merchant    TEXT NOT NULL,
+  digest      TEXT NOT NULL,
+  slot        TEXT NOT NULL,
+  seq         {INT} NOT NULL,
+  state       TEXT NOT NULL,
+  why         TEXT NOT NULL,
+  at_us       {INT} NOT NULL,
+  who         TEXT NOT NULL,
+  PRIMARY KEY (merchant, digest, slot, seq)
+){BIG};
+
+CREATE TABLE IF NOT EXISTS binding_body (       -- immutable, content addressed; instances pin its digest
+  merchant    TEXT NOT NULL,
+  digest      TEXT NOT NULL,
   slot        TEXT NOT NULL,
   name        TEXT NOT NULL,                    -- position in an ordered slot, or the payment method
+  component   TEXT NOT NULL,
+  body        TEXT NOT NULL,                    -- component digest, config, origins, policy
+  PRIMARY KEY (merchant, digest)
+){BIG};
+CREATE INDEX IF NOT EXISTS binding_body_component ON binding_body (merchant, component);
+
+CREATE TABLE IF NOT EXISTS binding (            -- append only: what a slot of a merchant uses from a revision on
+  merchant    TEXT NOT NULL,
+  slot        TEXT NOT NULL,
+  name        TEXT NOT NULL,
   revision    {INT} NOT NULL,
-  act         TEXT NOT NULL,                    -- push, rollback, retire
-  origin      {INT} NOT NULL,                   -- revision its content was pushed with
-  digest      TEXT NOT NULL,                    -- of the binding as a whole; '' when retired
-  body        TEXT NOT NULL,                    -- component digest, config, origins, policy; '' when retired
+  act         TEXT NOT NULL,                    -- activate, rollback, retire, shadow, canary, promote, withdraw, return
+  origin      {INT} NOT NULL,                   -- revision its active content was first used with
+  digest      TEXT NOT NULL,                    -- active binding; '' when retired
+  trial       TEXT NOT NULL,                    -- shadow or canary beside it, JSON; '' for none
   why         TEXT NOT NULL,
   created_us  {INT} NOT NULL,
   created_by  TEXT NOT NULL,
   PRIMARY KEY (merchant, slot, name, revision)
 ){BIG};
-CREATE INDEX IF NOT EXISTS binding_digest ON binding (merchant, digest);
+
+CREATE TABLE IF NOT EXISTS trial_count (        -- what a shadow or canary did; hosts add to it
+  merchant    TEXT NOT NULL,
+  slot        TEXT NOT NULL,
+  name        TEXT NOT NULL,
+  revision    {INT} NOT NULL,                   -- of the binding, with which this trial began
+  calls       {INT} NOT NULL,
+  failed      {INT} NOT NULL,
+  slow        {INT} NOT NULL,
+  elapsed_us  {INT} NOT NULL,
+  compared    {INT} NOT NULL,                   -- quotes of a shadow beside those of the active one
+  differing   {INT} NOT NULL,
+  delta       {INT} NOT NULL,                   -- sum of total differences, minor units of the merchant's currency
+  PRIMARY KEY (merchant, slot, name, revision)
+){SMALL};
+
+CREATE TABLE IF NOT EXISTS shadow_difference (
+  merchant    TEXT NOT NULL,
+  slot        TEXT NOT NULL,
+  name        TEXT NOT NULL,
+  revision    {INT} NOT NULL,
+  uid         {BLOB} NOT NULL,                  -- of the checkout
+  at_us       {INT} NOT NULL,
+  body        TEXT NOT NULL,
+  PRIMARY KEY (merchant, slot, name, revision, uid, at_us)
+){BIG};
+
+CREATE TABLE IF NOT EXISTS lookup_table (       -- immutable, content addressed; its rows are in parts
+  merchant    TEXT NOT NULL,
+  digest      TEXT NOT NULL,
+  rows_count  {INT} NOT NULL,
+  bytes       {INT} NOT NULL,
+  parts       {INT} NOT NULL,
+  created_us  {INT} NOT NULL,
+  created_by  TEXT NOT NULL,
+  PRIMARY KEY (merchant, digest)
+){SMALL};
+
+CREATE TABLE IF NOT EXISTS lookup_table_part (
+  merchant    TEXT NOT NULL,
+  digest      TEXT NOT NULL,
+  part        {INT} NOT NULL,
+  content     {BLOB} NOT NULL,
+  PRIMARY KEY (merchant, digest, part)
+){BIG};
+
+CREATE TABLE IF NOT EXISTS secret (             -- sealed by the host's key; never read back by anyone
+  merchant    TEXT NOT NULL,
+  name        TEXT NOT NULL,
+  version     {INT} NOT NULL,
+  sealed      {BLOB} NOT NULL,
+  updated_us  {INT} NOT NULL,
+  updated_by  TEXT NOT NULL,
+  PRIMARY KEY (merchant, name)
+){SMALL};
 
 CREATE TABLE IF NOT EXISTS command (            -- idempotency of HTTP commands: a pointer, not an answer
   merchant    TEXT NOT NULL,

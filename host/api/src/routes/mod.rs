@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod cart;
 pub(crate) mod checkout;
+pub(crate) mod components;
 pub(crate) mod meta;
 pub(crate) mod orders;
 pub(crate) mod products;
@@ -40,10 +41,26 @@ pub(crate) fn all() -> Router<App> {
         .route("/api/v1/workflows/{name}/instances/{id}/signals/{signal}", post(workflows::signal))
         .route("/api/v1/workflows/{name}/instances/{id}/cancel", post(workflows::cancel))
         .route("/api/v1/workflows/{name}/instances/{id}/operate", post(workflows::operate))
-        .route("/api/v1/admin/components", post(admin::push).get(admin::components))
-        .route("/api/v1/admin/components/rollback", post(admin::roll_back))
-        .route("/api/v1/admin/components/retire", post(admin::retire))
-        .route("/api/v1/admin/components/history", get(admin::history))
+        .route("/api/v1/admin/components", post(components::push).get(components::components))
+        .route("/api/v1/admin/components/uploaded", get(components::uploaded))
+        .route("/api/v1/admin/components/rollback", post(components::roll_back))
+        .route("/api/v1/admin/components/retire", post(components::retire))
+        .route("/api/v1/admin/components/canary", post(components::canary))
+        .route("/api/v1/admin/components/promote", post(components::promote))
+        .route("/api/v1/admin/components/withdraw", post(components::withdraw))
+        .route("/api/v1/admin/components/revoke", post(components::revoke))
+        .route("/api/v1/admin/components/history", get(components::history))
+        .route("/api/v1/admin/components/trial", get(components::trial))
+        .route("/api/v1/admin/components/differences", get(components::differences))
+        .route("/api/v1/admin/components/record", get(components::record))
+        .route("/api/v1/admin/components/{digest}", get(components::component).delete(components::delete))
+        .route("/api/v1/admin/components/{digest}/binary", get(components::binary))
+        .route("/api/v1/admin/checkouts/recorded", get(components::recorded))
+        .route("/api/v1/admin/bindings/{digest}", get(components::binding))
+        .route("/api/v1/admin/tables", post(components::put_table).get(components::tables))
+        .route("/api/v1/admin/tables/{digest}", get(components::table))
+        .route("/api/v1/admin/secrets", get(components::secrets))
+        .route("/api/v1/admin/secrets/{name}", put(components::put_secret).delete(components::drop_secret))
         .route("/api/v1/admin/counters", get(admin::counters))
         .route("/api/v1/admin/settings", put(admin::put_settings).get(admin::settings))
         .route("/api/v1/admin/products/{id}", put(admin::put_product))

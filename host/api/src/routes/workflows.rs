@@ -220,7 +220,7 @@ pub(crate) async fn start(
         subject: caller.sub.clone(),
         inputs,
         context: Value::Null,
-        pins: app.registry.pins(&caller.merchant).await?,
+        pins: app.registry.pins(&caller.merchant, &id).await?,
         hash,
     };
     let started = app.runner.start(request).await?;

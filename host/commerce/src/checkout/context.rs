@@ -7,6 +7,7 @@
 //! | `settings` | start | the merchant's settings, as they were |
 //! | `snapshot` | `cart.snapshot` | what the quote is computed from |
 //! | `quote` | the pricing steps | the priced cart |
+//! | `shown` | `quote.check` | total and components of the quote the shopper saw last |
 //! | `submit` | `submit` | expected total and quote of the submit under way |
 //! | `order` | `order.place` | id and number |
 //! | `payment` | the payment steps | attempts by key |
@@ -78,6 +79,15 @@ pub struct Submit {
     /// The quote the shopper saw.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quote: Option<String>,
+}
+
+/// The quote that the shopper was shown last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// Minor units.
+    pub total: i64,
+    /// Hash of the digests of the bindings that priced it.
+    pub by: String,
 }
 
 /// All payment attempts of a checkout.

@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use till_engine::step::{StepCall, StepFault, StepResult, TookEffect};
-use till_registry::Bound;
+use till_registry::{Bound, Ended};
 use till_sandbox::wit::gateway as wit;
 use till_sandbox::wit::types::ComponentError;
-use till_sandbox::{Answer, Failure, Report};
+use till_sandbox::{Answer, Failure, Report, Slot};
 
 use super::context::{AttemptRecord, Payment, json as to_json, maybe, part};
-use super::pricing::{cut, database};
+use super::pricing::database;
 use super::steps::CheckoutSteps;
+use crate::ask::cut;
 use crate::catalog;
 use crate::quote::{Inputs, Quote};
 use crate::settings::Settings;
@@ -34,7 +35,9 @@ impl CheckoutSteps {
     pub(super) async fn prepare(&self, call: &StepCall) -> Result<StepResult, StepFault> {
         let made = self.request(call, "authorize", false).await?;
         let (bound, settings) = (made.bound, made.settings);
-        let answer = self.sandbox().prepare(self.component_call(call, &bound, &settings), made.request).await;
+        let component = self.gateway_call(call, &bound, &settings).await?;
+        let answer = self.sandbox().prepare(component, made.request).await;
+        self.count(call, &bound, &answer).await;
         match answer {
             Ok(Answer { value: Ok(result), .. }) => {
                 let references = pairs(&result.references);
@@ -50,8 +53,9 @@ impl CheckoutSteps {
     pub(super) async fn authorize(&self, call: &StepCall, capture: bool) -> Result<StepResult, StepFault> {
         let made = self.request(call, "authorize", capture).await?;
         let (amount, bound) = (made.request.attempt.amount.clone(), made.bound);
-        let answer =
-            self.sandbox().authorize(self.component_call(call, &bound, &made.settings), made.request).await;
+        let component = self.gateway_call(call, &bound, &made.settings).await?;
+        let answer = self.sandbox().authorize(component, made.request).await;
+        self.count(call, &bound, &answer).await;
         let said = doubt(answer, &amount);
         let (state, outcome) = if capture { ("captured", "captured") } else { ("authorized", "authorized") };
         self.outcome(call, &call.key, made.record, said, state, outcome)
@@ -66,7 +70,7 @@ impl CheckoutSteps {
             .iter()
             .find(|(_, a)| a.operation == "authorize" && a.state == "authorized")
             .ok_or_else(|| StepFault::new("no-authorization", "there is no authorization to capture"))?;
-        let bound = self.gateway(call, &authorized.method).await?;
+        let bound = self.gateway(call, &authorized.method, true).await?;
         let record =
             AttemptRecord { operation: "capture".to_owned(), state: String::new(), ..authorized.clone() };
         let attempt = attempt(
@@ -78,7 +82,9 @@ impl CheckoutSteps {
         );
         let amount = attempt.amount.clone();
         let request = wit::CaptureRequest { attempt, amount: amount.clone(), final_capture: true };
-        let answer = self.sandbox().capture(self.component_call(call, &bound, &settings), request).await;
+        let component = self.gateway_call(call, &bound, &settings).await?;
+        let answer = self.sandbox().capture(component, request).await;
+        self.count(call, &bound, &answer).await;
         self.outcome(call, &call.key, record, doubt(answer, &amount), "captured", "captured")
     }
 
@@ -168,11 +174,11 @@ impl CheckoutSteps {
             }
             Ok(wit::FindOutcome::Unknown(why)) | Err(why) => return Err(wait(why)),
         };
-        let bound = self.gateway(call, &record.method).await?;
+        let bound = self.gateway(call, &record.method, true).await?;
         let mut asked = record.clone();
         learn(&mut asked, &snapshot.references, snapshot.gateway_state.as_deref());
         let taken = snapshot.captured.minor - snapshot.refunded.minor;
-        let component = self.component_call(call, &bound, &settings);
+        let component = self.gateway_call(call, &bound, &settings).await?;
         if taken > 0 {
             let amount = till_sandbox::wit::types::Money { minor: taken, currency: record.currency.clone() };
             let mut attempt =
@@ -185,6 +191,7 @@ impl CheckoutSteps {
                 reason: "the checkout was turned back".to_owned(),
             };
             let answer = self.sandbox().refund(component, request).await;
+            self.count(call, &bound, &answer).await;
             return match doubt(answer, &amount) {
                 Said::Succeeded(_) => finished("refunded", "refunded"),
                 other => Err(wait(other.words())),
@@ -202,6 +209,7 @@ impl CheckoutSteps {
         let attempt = attempt(call, &call.key, wit::Operation::Void, &asked, Some(about.first_sent_us));
         let amount = attempt.amount.clone();
         let answer = self.sandbox().void(component, wit::VoidRequest { attempt }).await;
+        self.count(call, &bound, &answer).await;
         match doubt(answer, &amount) {
             Said::Succeeded(_) => finished("voided", "voided"),
             other => Err(wait(other.words())),
@@ -216,27 +224,59 @@ impl CheckoutSteps {
         record: &AttemptRecord,
         first_sent_us: Option<i64>,
     ) -> Result<wit::FindOutcome, String> {
-        let bound = self.gateway(call, &record.method).await.map_err(|e| e.to_string())?;
+        let bound = self.gateway(call, &record.method, true).await.map_err(|e| e.to_string())?;
         let operation =
             if record.operation == "capture" { wit::Operation::Capture } else { wit::Operation::Authorize };
         let request = wit::FindRequest { attempt: attempt(call, key, operation, record, first_sent_us) };
-        match self.sandbox().find(self.component_call(call, &bound, settings), request).await {
+        let component = self.gateway_call(call, &bound, settings).await.map_err(|e| e.to_string())?;
+        let answer = self.sandbox().find(component, request).await;
+        self.count(call, &bound, &answer).await;
+        match answer {
             Ok(Answer { value: Ok(result), .. }) => Ok(result.outcome),
             Ok(Answer { value: Err(error), .. }) => Err(words(&error)),
             Err(failure) => Err(cut(&failure.to_string())),
         }
     }
 
-    /// The gateway component pinned for a payment method: of its own name, else `default`.
-    pub(super) async fn gateway(&self, call: &StepCall, method: &str) -> Result<Arc<Bound>, StepFault> {
+    /// Counts a call, if its gateway is on trial. A decline is an answer, not a failure.
+    async fn count<T>(&self, call: &StepCall, bound: &Bound, answer: &Result<Answer<T>, Failure>) {
+        let (failed, report) = match answer {
+            Ok(Answer { value, report }) => (value.is_err(), report),
+            Err(failure) => (true, &*failure.report),
+        };
+        let ended = Ended { failed, elapsed_us: report.elapsed_us };
+        let slot = Slot::PaymentGateway;
+        self.registry.count_call(&call.merchant, slot, &bound.name, &bound.digest, ended).await;
+    }
+
+    /// The gateway component pinned for a payment method: of its own name, else `default`. Where it was revoked,
+    /// the one bound now stands in; with money in the air only one that can go on with its references.
+    pub(super) async fn gateway(
+        &self,
+        call: &StepCall,
+        method: &str,
+        in_the_air: bool,
+    ) -> Result<Arc<Bound>, StepFault> {
         let pins = call.pins.get("payment-gateway");
         let digest = pins.and_then(|p| p.get(method).or_else(|| p.get("default"))).and_then(Value::as_str);
         let digest = digest
             .ok_or_else(|| StepFault::new("no-gateway", format!("no gateway is bound for `{method}`")))?;
-        self.registry
-            .bound(&call.merchant, digest)
-            .await
-            .map_err(|e| StepFault::new("binding", e.to_string()))
+        let wrong = |e: till_registry::Error| StepFault::new("binding", e.to_string());
+        let component = match self.registry.bound(&call.merchant, digest).await {
+            Err(till_registry::Error::Revoked { component }) => component,
+            bound => return bound.map_err(wrong),
+        };
+        let stands_in = self.registry.stand_in(&call.merchant, digest, in_the_air).await.map_err(wrong)?;
+        if let Some(bound) = &stands_in {
+            let (from, to, uid) = (digest, &bound.digest, &call.uid);
+            tracing::warn!(merchant = %call.merchant, uid, from, to, "a gateway stands in for a revoked one");
+        }
+        stands_in.ok_or_else(|| {
+            let text = format!(
+                "component {component} was revoked; bind a gateway of the same name, or one whose capabilities say that it adopts it, and retry"
+            );
+            StepFault::new("revoked", text)
+        })
     }
 
     async fn request(&self, call: &StepCall, operation: &str, capture: bool) -> Result<Made, StepFault> {
@@ -256,7 +296,8 @@ impl CheckoutSteps {
         let token = saved.payment_methods.iter().find(|m| m.id == method.id).map(|m| m.token.clone());
         let token = token
             .ok_or_else(|| StepFault::new("no-method", format!("payment method {} is gone", method.id)))?;
-        let bound = self.gateway(call, &method.kind).await?;
+        let again = call.about.is_some() || payment.attempts.contains_key(&call.key);
+        let bound = self.gateway(call, &method.kind, again).await?;
         let record = payment.attempts.get(&call.key).cloned().unwrap_or_else(|| AttemptRecord {
             operation: operation.to_owned(),
             state: String::new(),

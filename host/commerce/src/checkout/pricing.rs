@@ -4,23 +4,23 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use till_engine::instance::diff;
+use till_engine::runner::request_hash;
 use till_engine::step::{StepCall, StepFault, StepResult};
-use till_registry::{Bound, FailurePolicy};
-use till_sandbox::wit::types::{CallContext, ComponentError};
-use till_sandbox::{Answer, Call, Failure, Limits, Report};
+use till_registry::Bound;
+use till_sandbox::wit::types::CallContext;
+use till_sandbox::{Call, Slot};
 use till_store::Error as StoreError;
 
-use super::context::{ClientInputs, Session, Submit, json as to_json, maybe, part};
+use super::context::{ClientInputs, Session, Shown, Submit, json as to_json, maybe, part};
 use super::steps::CheckoutSteps;
+use crate::ask::{self, Asker};
 use crate::quote::{
-    self, BrokenPromise, CodeInput, CustomerInput, Inputs, LineInput, PaymentMethodInput, Quote, Stage,
-    points, price, promotions, requirements, shipping, tax, total,
+    BrokenPromise, CodeInput, CustomerInput, Inputs, LineInput, PaymentMethodInput, Quote, Stage, points,
+    requirements, total,
 };
 use crate::settings::Settings;
+use crate::trial::shadow::Made;
 use crate::{cart, catalog};
-
-/// Characters of the notes of the journal that a guest's words may fill.
-const WORDS_MAX: usize = 2_000;
 
 pub(super) fn database(error: StoreError) -> StepFault {
     StepFault::Database(error.to_string())
@@ -145,43 +145,12 @@ impl CheckoutSteps {
         let inputs: Inputs = part(call, "snapshot")?;
         let settings: Settings = part(call, "settings")?;
         let quote = Quote::new(&settings, &inputs);
-        let bound = self.pinned(call, "pricing").await?;
-        let Some((_, bound)) = bound.first() else {
-            return done(call, price::catalog(&inputs, quote).map_err(|e| broken(&e))?, vec![]);
-        };
-        let request = price::build_request(&inputs, &quote);
-        let answer = self.sandbox().price(self.component_call(call, bound, &settings), request).await;
-        let (result, note) = answered(bound, answer)?;
-        let quote = price::apply_result(&inputs, quote, &by(bound), &result).map_err(|e| broken(&e))?;
-        done(call, quote, vec![note])
+        self.run_stage(call, Stage::Price, Slot::Pricing, &inputs, quote).await
     }
 
     pub(super) async fn promote(&self, call: &StepCall) -> Result<StepResult, StepFault> {
         let inputs: Inputs = part(call, "snapshot")?;
-        let settings: Settings = part(call, "settings")?;
-        let mut quote = promotions::begin(&inputs, part(call, "quote")?).map_err(|e| broken(&e))?;
-        let mut notes = Vec::new();
-        for (_, bound) in self.pinned(call, "promotion").await? {
-            let request = promotions::build_request(&inputs, &quote).map_err(|e| broken(&e))?;
-            let answer = self.sandbox().promote(self.component_call(call, &bound, &settings), request).await;
-            let applied = answered(&bound, answer).and_then(|(result, note)| {
-                let quote = promotions::apply_result(&inputs, quote.clone(), &by(&bound), &result);
-                Ok((quote.map_err(|e| broken(&e))?, note))
-            });
-            match applied {
-                Ok((next, note)) => {
-                    quote = next;
-                    notes.push(note);
-                }
-                Err(fault) if bound.policy == FailurePolicy::Omit => {
-                    tracing::warn!(merchant = %call.merchant, binding = %bound.digest, %fault, "omit a promotion component");
-                    quote.note_omitted(Stage::Promotions, &by(&bound), &fault.to_string());
-                    notes.push(json!({ "binding": bound.digest, "omitted": fault.to_string() }));
-                }
-                Err(fault) => return Err(fault),
-            }
-        }
-        done(call, quote, notes)
+        self.run_stage(call, Stage::Promotions, Slot::Promotion, &inputs, part(call, "quote")?).await
     }
 
     pub(super) fn use_points(call: &StepCall) -> Result<StepResult, StepFault> {
@@ -191,52 +160,67 @@ impl CheckoutSteps {
 
     pub(super) async fn ship(&self, call: &StepCall) -> Result<StepResult, StepFault> {
         let inputs: Inputs = part(call, "snapshot")?;
-        let settings: Settings = part(call, "settings")?;
-        let quote: Quote = part(call, "quote")?;
-        let bound = self.pinned(call, "shipping").await?;
-        let (Some((_, bound)), true) = (bound.first(), shipping::needed(&inputs, &quote)) else {
-            return done(call, shipping::skip(&inputs, quote), vec![]);
-        };
-        let request = shipping::build_request(&inputs, &quote).map_err(|e| broken(&e))?;
-        let answer = self.sandbox().rates(self.component_call(call, bound, &settings), request).await;
-        let (result, note) = answered(bound, answer)?;
-        let quote = shipping::apply_result(&inputs, quote, &by(bound), &result).map_err(|e| broken(&e))?;
-        done(call, quote, vec![note])
+        self.run_stage(call, Stage::Shipping, Slot::Shipping, &inputs, part(call, "quote")?).await
     }
 
     pub(super) async fn tax(&self, call: &StepCall) -> Result<StepResult, StepFault> {
         let inputs: Inputs = part(call, "snapshot")?;
+        self.run_stage(call, Stage::Tax, Slot::Tax, &inputs, part(call, "quote")?).await
+    }
+
+    async fn run_stage(
+        &self,
+        call: &StepCall,
+        stage: Stage,
+        slot: Slot,
+        inputs: &Inputs,
+        quote: Quote,
+    ) -> Result<StepResult, StepFault> {
         let settings: Settings = part(call, "settings")?;
-        let quote: Quote = part(call, "quote")?;
-        let bound = self.pinned(call, "tax").await?;
-        let Some((_, bound)) = bound.first() else { return done(call, tax::skip(quote), vec![]) };
-        let request = tax::build_request(&inputs, &quote);
-        let answer = self.sandbox().tax(self.component_call(call, bound, &settings), request).await;
-        let (result, note) = answered(bound, answer)?;
-        let quote = tax::apply_result(&inputs, quote, &by(bound), &result).map_err(|e| broken(&e))?;
-        done(call, quote, vec![note])
+        let (bound, mut notes) = self.pinned(call, slot).await?;
+        // Pure steps have the snapshot's time: run again after a crash they are asked the same question.
+        let context = ask::context(&call.merchant, &call.uid, &settings, inputs.now_ms);
+        let asker = Asker {
+            sandbox: self.sandbox(),
+            registry: Some(&self.registry),
+            context: CallContext { entry: call.entry, attempt: call.attempt, ..context },
+            background: false,
+            tap: None,
+        };
+        let (quote, asked) = asker.stage(stage, &bound, inputs, quote).await?;
+        notes.extend(asked);
+        done(call, quote, notes)
     }
 
     /// Adds up, audits, and says whether a submit may go on: it does not when the price is not the one the
     /// shopper saw, or when something is missing.
-    pub(super) fn check(call: &StepCall) -> Result<StepResult, StepFault> {
+    pub(super) async fn check(&self, call: &StepCall) -> Result<StepResult, StepFault> {
         let inputs: Inputs = part(call, "snapshot")?;
         let quote = total::apply(&inputs, part(call, "quote")?).map_err(|e| broken(&e))?;
         total::audit(&quote).map_err(|e| broken(&e))?;
         let token = quote.token().to_string();
         let totals = quote.totals.ok_or_else(|| StepFault::new("no-totals", "the quote has no totals"))?;
+        self.shadow(call, &inputs, &quote).await?;
         let missing: Vec<_> = requirements(&inputs, &quote)
             .into_iter()
             // At submit the hold decides, atomically.
             .filter(|r| r.code != "stock-short")
             .collect();
         let submit: Option<Submit> = maybe(call, "submit")?;
+        let by: Vec<&str> = quote.priced_by.iter().map(|by| by.digest.as_str()).collect();
+        let now = Shown { total: totals.total, by: request_hash(&by) };
+        let before: Option<Shown> = maybe(call, "shown")?;
+        // Other components than those of the quote that the shopper saw, because one was revoked: the price they
+        // make is a conflict even where the shopper sent no price to compare with.
+        let swapped = before.is_some_and(|shown| shown.by != now.by && shown.total != now.total);
         let mut patch = quote_patch(call, &quote)?;
         patch["quote_token"] = json!(token);
         patch["free"] = json!(totals.total == 0);
+        patch["shown"] = to_json(&now)?;
         let Some(submit) = submit else { return Ok(StepResult::outcome("ok").patch(patch)) };
         let changed = submit.expected_total.is_some_and(|e| e != totals.total)
-            || submit.quote.as_ref().is_some_and(|q| *q != token);
+            || submit.quote.as_ref().is_some_and(|q| *q != token)
+            || swapped;
         if !missing.is_empty() {
             patch["problem"] =
                 json!({ "code": "incomplete", "missing": to_json(&missing)?, "hash": submit.hash });
@@ -251,58 +235,89 @@ impl CheckoutSteps {
         Ok(StepResult::outcome("ready").patch(patch))
     }
 
-    pub(super) fn component_call(&self, call: &StepCall, bound: &Bound, settings: &Settings) -> Call {
-        Call {
+    /// Hands the quote over to be compared with what components on trial make of it.
+    async fn shadow(&self, call: &StepCall, inputs: &Inputs, quote: &Quote) -> Result<(), StepFault> {
+        match self.registry.shadows(&call.merchant).await {
+            Ok(shadows) if shadows.is_empty() => return Ok(()),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(merchant = %call.merchant, %error, "look for shadows");
+                return Ok(());
+            }
+        }
+        self.shadows.compare(Made {
+            merchant: call.merchant.clone(),
+            uid: call.uid.clone(),
+            settings: part(call, "settings")?,
+            inputs: inputs.clone(),
+            quote: quote.clone(),
+            pins: call.pins.clone(),
+            now_us: call.now_us,
+        });
+        Ok(())
+    }
+
+    /// A call of a gateway. It is told the time of now: whether a request may still arrive depends on it.
+    pub(super) async fn gateway_call(
+        &self,
+        call: &StepCall,
+        bound: &Bound,
+        settings: &Settings,
+    ) -> Result<Call, StepFault> {
+        let now_ms = u64::try_from(call.now_us / 1000).unwrap_or(0);
+        let context = ask::context(&call.merchant, &call.uid, settings, now_ms);
+        let reach = self.registry.reach(&call.merchant, bound).await;
+        Ok(Call {
             component: bound.component.clone(),
             ctx: CallContext {
-                merchant: call.merchant.clone(),
-                channel: settings.channel.clone(),
-                locale: settings.locale.clone(),
-                currency: settings.currency.code().to_owned(),
-                exponent: settings.currency.exponent(),
-                // Pure steps have the snapshot's time: run again after a crash they are asked the same question.
-                // A gateway needs the time of now: whether a request may still arrive depends on it.
-                now_ms: call
-                    .context
-                    .get("snapshot")
-                    .and_then(|s| s.get("now_ms"))
-                    .and_then(Value::as_u64)
-                    .filter(|_| bound.component.slot.is_pure())
-                    .unwrap_or_else(|| u64::try_from(call.now_us / 1000).unwrap_or(0)),
-                instance: call.uid.clone(),
                 step: call.step.clone(),
                 entry: call.entry,
                 attempt: call.attempt,
-                test_mode: false,
                 config: bound.config.clone(),
-                attributes: vec![],
+                ..context
             },
-            binding: bound.binding.clone(),
-            limits: Limits { network_ms: bound.network_ms, ..Limits::default() },
-        }
+            binding: reach.map_err(|e| StepFault::new("binding", e.to_string()))?,
+            limits: bound.limits,
+            background: false,
+        })
     }
 
-    /// The pinned bindings of a slot, in the order of their names.
-    pub(super) async fn pinned(
-        &self,
-        call: &StepCall,
-        slot: &str,
-    ) -> Result<Vec<(String, Arc<Bound>)>, StepFault> {
-        let mut all = Vec::new();
-        if let Some(pins) = call.pins.get(slot).and_then(Value::as_object) {
-            for (name, digest) in pins {
-                let digest = digest.as_str().unwrap_or_default();
-                let bound = self.registry.bound(&call.merchant, digest).await;
-                all.push((name.clone(), bound.map_err(|e| StepFault::new("binding", e.to_string()))?));
+    /// The pinned bindings of a slot, in the order of their names, with notes of those that stand in for a
+    /// revoked one.
+    async fn pinned(&self, call: &StepCall, slot: Slot) -> Result<(Vec<Arc<Bound>>, Vec<Value>), StepFault> {
+        let pins = call.pins.get(slot.as_str()).and_then(Value::as_object);
+        let mut pins: Vec<(&String, &str)> = pins
+            .into_iter()
+            .flatten()
+            .map(|(name, digest)| (name, digest.as_str().unwrap_or_default()))
+            .collect();
+        pins.sort();
+        let (mut all, mut notes) = (Vec::with_capacity(pins.len()), Vec::new());
+        for (name, digest) in pins {
+            match self.registry.bound(&call.merchant, digest).await {
+                Ok(bound) => all.push(bound),
+                Err(till_registry::Error::Revoked { component }) => {
+                    let stands_in = self.registry.stand_in(&call.merchant, digest, false).await;
+                    let stands_in = stands_in.map_err(|e| StepFault::new("binding", e.to_string()))?;
+                    let by = stands_in.as_ref().map(|bound| bound.digest.clone());
+                    notes.push(json!({ "binding": digest, "revoked": component, "rebound": by }));
+                    match stands_in {
+                        Some(bound) => all.push(bound),
+                        // A promotion that was revoked with nothing in its place is no promotion.
+                        None if slot == Slot::Promotion => {}
+                        None => {
+                            let text = format!(
+                                "{slot}/{name}: component {component} was revoked, and nothing stands in for it"
+                            );
+                            return Err(StepFault::new("revoked", text));
+                        }
+                    }
+                }
+                Err(error) => return Err(StepFault::new("binding", error.to_string())),
             }
         }
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(all)
+        Ok((all, notes))
     }
-}
-
-pub(super) fn by(bound: &Bound) -> quote::Component {
-    quote::Component { name: bound.component.info.name.clone(), digest: bound.digest.clone() }
 }
 
 /// The change of the quote; an empty object where there is none, because null would take it out.
@@ -322,36 +337,4 @@ fn done(call: &StepCall, quote: Quote, notes: Vec<Value>) -> Result<StepResult, 
     }
     let note = if notes.is_empty() { Value::Null } else { json!({ "calls": notes }) };
     Ok(StepResult::outcome("ok").patch(patch).note(note))
-}
-
-/// The result and a note for the journal, or the fault that names the component, the limit and the words
-/// of the guest.
-fn answered<T>(bound: &Bound, answer: Result<Answer<T>, Failure>) -> Result<(T, Value), StepFault> {
-    let name = &bound.component.info.name;
-    match answer {
-        Ok(Answer { value: Ok(value), report }) => Ok((value, note(bound, &report))),
-        Ok(Answer { value: Err(error), .. }) => {
-            let (code, detail) = match error {
-                ComponentError::InvalidConfig(d) => ("invalid-config", d),
-                ComponentError::InvalidInput(d) => ("invalid-input", d),
-                ComponentError::Unavailable(d) => ("unavailable", d),
-                ComponentError::Internal(d) => ("internal", d),
-            };
-            Err(StepFault::new(code, cut(&format!("{name}: {}: {}", detail.code, detail.text))))
-        }
-        Err(failure) => Err(StepFault::new("component-failed", cut(&format!("{name}: {failure}")))),
-    }
-}
-
-fn note(bound: &Bound, report: &Report) -> Value {
-    json!({
-        "binding": bound.digest,
-        "component": bound.component.digest.to_string(),
-        "fuel": report.fuel_used,
-        "memory": report.memory_peak_bytes,
-    })
-}
-
-pub(super) fn cut(text: &str) -> String {
-    text.chars().take(WORDS_MAX).collect()
 }

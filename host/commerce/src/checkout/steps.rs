@@ -11,12 +11,14 @@ use till_sandbox::Sandbox;
 use till_store::{Error as StoreError, Store, Tx};
 
 use super::bench;
+use crate::trial::shadow::Shadows;
 
 /// Runs the steps of checkouts.
 pub struct CheckoutSteps {
     pub(crate) store: Arc<Store>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) numbers: Arc<Numbers>,
+    pub(crate) shadows: Arc<Shadows>,
 }
 
 /// Interface of a step by its name; none for a name nobody registered. For checks without a database.
@@ -50,9 +52,10 @@ pub fn interface(step: &str) -> Option<StepInterface> {
 }
 
 impl CheckoutSteps {
-    /// The steps over these rooms.
+    /// The steps over these rooms. To be called inside a runtime: shadows are compared on it.
     pub fn new(store: Arc<Store>, registry: Arc<Registry>, numbers: Arc<Numbers>) -> CheckoutSteps {
-        CheckoutSteps { store, registry, numbers }
+        let shadows = Shadows::start(registry.clone());
+        CheckoutSteps { store, registry, numbers, shadows }
     }
 
     pub(crate) fn sandbox(&self) -> &Arc<Sandbox> {
@@ -74,7 +77,7 @@ impl Steps<Tx> for CheckoutSteps {
             "points.apply" => CheckoutSteps::use_points(&call),
             "shipping.rates" => self.ship(&call).await,
             "tax.quote" => self.tax(&call).await,
-            "quote.check" => CheckoutSteps::check(&call),
+            "quote.check" => self.check(&call).await,
             "payment.prepare" => self.prepare(&call).await,
             "payment.authorize" => self.authorize(&call, false).await,
             "payment.charge" => self.authorize(&call, true).await,

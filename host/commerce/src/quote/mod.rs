@@ -493,6 +493,13 @@ impl Quote {
         self.note(TraceEntry::new(stage, &component.name, What::Omitted).because(vec![reason]));
     }
 
+    /// Another component answered for this one, by its failure policy `fallback`: said in the trace. To be called
+    /// after the stage ran.
+    pub fn note_fell_back(&mut self, stage: Stage, component: &Component, why: &str) {
+        let reason = Reason { code: "fell-back".to_owned(), text: trace::cut(why) };
+        self.note(TraceEntry::new(stage, &component.name, What::FellBack).because(vec![reason]));
+    }
+
     /// Names the priced cart: SHA-256 over every amount, choice and policy, and over the digests that
     /// priced it. Time, texts and trace do not count, so the same price has the same token.
     #[must_use]

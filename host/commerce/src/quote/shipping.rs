@@ -84,22 +84,26 @@ pub fn skip(inputs: &Inputs, mut quote: Quote) -> Quote {
     quote
 }
 
-/// Takes the options, the shopper's choice among them, and promotions on shipping.
+/// Takes the options of all components in their order, the shopper's choice among them, and promotions on
+/// shipping.
 ///
 /// # Errors
 /// A group unknown, an option id empty or twice in its group, a price below zero, too many items, or
 /// sums that overflow.
-pub fn apply_result(
+pub fn apply_results(
     inputs: &Inputs,
     quote: Quote,
-    by: &Component,
-    result: &RateResult,
+    answers: &[(Component, RateResult)],
 ) -> Result<Quote, BrokenPromise> {
-    at_most_items("options", result.options.len())?;
-    at_most_items("messages", result.messages.len())?;
     let mut quote = skip(inputs, quote);
-    let mut ids = HashSet::with_capacity(result.options.len());
-    for option in &result.options {
+    let mut ids = HashSet::new();
+    let mut options = Vec::new();
+    for (by, result) in answers {
+        at_most_items("options", result.options.len())?;
+        at_most_items("messages", result.messages.len())?;
+        options.extend(result.options.iter().map(|option| (by, option)));
+    }
+    for (_, option) in &options {
         let (group, id) = (&option.group, &option.id);
         promise(Rule::UnknownId, quote.shipping.iter().any(|known| known.id == *group), || {
             format!("group {} of option {}", cut(group), cut(id))
@@ -110,24 +114,26 @@ pub fn apply_result(
         })?;
         not_negative(|| format!("price of option {id}"), option.price)?;
     }
-    quote.took_part(Stage::Shipping, by);
-    quote.say_all(Stage::Shipping, &by.name, &result.messages);
+    for (by, result) in answers {
+        quote.took_part(Stage::Shipping, by);
+        quote.say_all(Stage::Shipping, &by.name, &result.messages);
+    }
     for at in 0..quote.shipping.len() {
-        choose(inputs, &mut quote, at, by, result);
+        choose(inputs, &mut quote, at, &options);
     }
     arbitrate::shipping(&mut quote)?;
     sum(quote.shipping.iter().filter_map(ShippingGroup::selected_option).map(|option| option.price))?;
     Ok(quote)
 }
 
-fn choose(inputs: &Inputs, quote: &mut Quote, at: usize, by: &Component, result: &RateResult) {
+fn choose(inputs: &Inputs, quote: &mut Quote, at: usize, options: &[(&Component, &WitOption)]) {
     let group = quote.shipping[at].id.clone();
-    let live = |option: &&WitOption| option.expires_ms.is_none_or(|until| until > inputs.now_ms);
-    let of_group = || result.options.iter().filter(|option| option.group == group).filter(live);
+    let live = |option: &WitOption| option.expires_ms.is_none_or(|until| until > inputs.now_ms);
+    let of_group = || options.iter().filter(|(_, option)| option.group == group && live(option));
     let wanted = inputs.option_for(&group);
-    let chosen = of_group().find(|option| Some(option.id.as_str()) == wanted);
-    let mut kept = of_group().take(OPTIONS_MAX).collect::<Vec<_>>();
-    if let Some(option) = chosen {
+    let chosen = of_group().find(|(_, option)| Some(option.id.as_str()) == wanted);
+    let mut kept = of_group().map(|(_, option)| *option).take(OPTIONS_MAX).collect::<Vec<_>>();
+    if let Some((by, option)) = chosen {
         if !kept.iter().any(|other| other.id == option.id) {
             kept.pop();
             kept.push(option);
@@ -142,7 +148,7 @@ fn choose(inputs: &Inputs, quote: &mut Quote, at: usize, by: &Component, result:
         quote.say(Stage::Shipping, message.about("$.shipping_option"));
     }
     quote.shipping[at].options = kept.into_iter().map(take).collect();
-    quote.shipping[at].selected = chosen.map(|option| option.id.clone());
+    quote.shipping[at].selected = chosen.map(|(_, option)| option.id.clone());
 }
 
 fn take(option: &WitOption) -> ShippingOption {

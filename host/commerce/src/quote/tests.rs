@@ -193,7 +193,7 @@ fn shipped(inputs: &Inputs, quote: Quote, answers: &Answers) -> Result<Quote, Br
         })
         .collect();
     let result = rates::RateResult { options, messages: Vec::new(), attributes: Vec::new() };
-    shipping::apply_result(inputs, quote, &by("rates"), &result)
+    shipping::apply_results(inputs, quote, &[(by("rates"), result)])
 }
 
 fn run(settings: &Settings, inputs: &Inputs, answers: &Answers) -> Result<Quote, BrokenPromise> {
@@ -578,7 +578,7 @@ fn shipping_that_breaks_a_promise_is_named() {
     let broken = |options: Vec<rates::ShippingOption>| {
         let quote = goods(&Settings::default(), &demo(), &demo_answers()).unwrap();
         let result = rates::RateResult { options, messages: Vec::new(), attributes: Vec::new() };
-        shipping::apply_result(&demo(), quote, &by("rates"), &result).unwrap_err().rule
+        shipping::apply_results(&demo(), quote, &[(by("rates"), result)]).unwrap_err().rule
     };
     let group = "ship-US-WEST-01";
     assert_eq!(broken(vec![option("elsewhere", "standard", 1)]), Rule::UnknownId);

@@ -156,6 +156,8 @@ pub enum What {
     Taxed,
     /// A binding was left out by its failure policy.
     Omitted,
+    /// Another component answered for a binding, by its failure policy.
+    FellBack,
     /// Later entries were dropped for size.
     Cut,
 }

@@ -6,6 +6,7 @@
 mod admin;
 mod cart;
 mod session;
+mod trial;
 mod webhook;
 
 use std::sync::Arc;

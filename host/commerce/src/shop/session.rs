@@ -70,7 +70,7 @@ impl Shop {
                 subject: customer.to_owned(),
                 inputs: json!({}),
                 context,
-                pins: self.registry.pins(merchant).await?,
+                pins: self.registry.pins(merchant, &id).await?,
                 hash: request_hash(&["initiate", customer]),
             })
             .await?;

@@ -5,9 +5,10 @@ use till_engine::definition::Sender;
 use till_engine::runner::SignalRequest;
 use till_sandbox::wit::gateway as wit;
 use till_sandbox::wit::types::CallContext;
-use till_sandbox::{Answer, Call, Limits};
+use till_sandbox::{Answer, Call, Slot};
 
 use super::{Shop, ShopError};
+use crate::ask;
 
 impl Shop {
     /// Takes a gateway's webhook: verified over its raw bytes by the component, each event kept once.
@@ -20,27 +21,19 @@ impl Shop {
         body: Vec<u8>,
     ) -> Result<usize, ShopError> {
         let missing = || ShopError::NotFound { what: "gateway", id: gateway.to_owned() };
-        let bound = self.registry.gateway(merchant, gateway).await?.ok_or_else(missing)?;
+        let bound =
+            self.registry.active(merchant, Slot::PaymentGateway, gateway).await?.ok_or_else(missing)?;
         let settings = self.settings(merchant).await?;
         let call = Call {
             component: bound.component.clone(),
             ctx: CallContext {
-                merchant: merchant.to_owned(),
-                channel: settings.channel.clone(),
-                locale: settings.locale.clone(),
-                currency: settings.currency.code().to_owned(),
-                exponent: settings.currency.exponent(),
-                now_ms: u64::try_from(self.now_us() / 1000).unwrap_or(0),
-                instance: String::new(),
                 step: "webhook".to_owned(),
-                entry: 1,
-                attempt: 1,
-                test_mode: false,
                 config: bound.config.clone(),
-                attributes: vec![],
+                ..ask::context(merchant, "", &settings, u64::try_from(self.now_us() / 1000).unwrap_or(0))
             },
-            binding: bound.binding.clone(),
-            limits: Limits::default(),
+            binding: self.registry.reach(merchant, &bound).await?,
+            limits: bound.limits,
+            background: false,
         };
         let answer = self.registry.sandbox().verify_event(call, wit::WebhookRequest { headers, body }).await;
         let result = match answer {

@@ -156,6 +156,7 @@ impl Suite<'_> {
             },
             binding: Binding::empty(),
             limits: Limits::default(),
+            background: false,
         }
     }
 }

@@ -34,6 +34,8 @@ pub struct Call {
     pub binding: Arc<Binding>,
     /// What it may use.
     pub limits: Limits,
+    /// Nobody waits for it: pure calls run when no other call does.
+    pub background: bool,
 }
 
 /// The guest answered, if only with an error of its own.

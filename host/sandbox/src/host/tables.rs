@@ -5,6 +5,6 @@ use crate::state::State;
 
 impl Host for State {
     fn lookup(&mut self, table: String, key: String) -> Option<String> {
-        self.binding.tables.get(&table)?.get(&key).cloned()
+        self.binding.tables.get(&table)?.get(&key).map(str::to_owned)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use till_sandbox::wit::types::{Address, CallContext, Cart, Line, LineKind};
-use till_sandbox::{Binding, Call, Component, Limits, Sandbox, SandboxConfig, Slot};
+use till_sandbox::{Binding, Call, Component, Limits, Sandbox, SandboxConfig, Slot, Table};
 
 pub const NOW_MS: u64 = 1_717_200_000_000;
 
@@ -54,11 +54,17 @@ pub fn context(config: &str) -> CallContext {
 }
 
 pub fn call(component: Arc<Component>, config: &str) -> Call {
-    Call { component, ctx: context(config), binding: Binding::empty(), limits: Limits::default() }
+    Call {
+        component,
+        ctx: context(config),
+        binding: Binding::empty(),
+        limits: Limits::default(),
+        background: false,
+    }
 }
 
 pub fn tables(table: &str, rows: &[(&str, &str)]) -> Arc<Binding> {
-    let rows: HashMap<String, String> = rows.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+    let rows = Table::new(rows.iter().map(|(k, v)| ((*k).into(), (*v).into()))).unwrap();
     Arc::new(Binding { tables: HashMap::from([(table.into(), Arc::new(rows))]), ..Binding::default() })
 }
 

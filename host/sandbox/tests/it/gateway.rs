@@ -314,7 +314,7 @@ fn hostile(attack: &str, origin: &str) -> Call {
     let component = load(Slot::PaymentGateway, "hostile-gateway");
     let ctx = context(&format!("{attack} {origin}"));
     let limits = Limits { network_ms: 500, ..Limits::default() };
-    Call { component, ctx, binding: binding(origin), limits }
+    Call { component, ctx, binding: binding(origin), limits, background: false }
 }
 
 #[tokio::test]

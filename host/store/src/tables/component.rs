@@ -1,6 +1,9 @@
-//! Components by digest, and what each slot of a merchant uses.
+//! Components by digest, and how each came to its state.
 
+use till_engine::instance::Status;
 use till_engine::ports::StoreError;
+use till_engine::step::Event;
+use uuid::Uuid;
 
 use crate::tx::{P, Row, Tx};
 
@@ -9,9 +12,11 @@ use crate::tx::{P, Row, Tx};
 pub struct ComponentRow {
     /// SHA-256 of the binary, hex.
     pub digest: String,
-    /// Slot it was accepted for.
+    /// Slot it was uploaded for.
     pub slot: String,
-    /// JSON: what it says of itself.
+    /// `uploaded`, `validated`, `compiled`, `ready`, `refused`, `revoked` or `collected`.
+    pub state: String,
+    /// JSON: what it says of itself; `null` before it was asked.
     pub info: String,
     /// Epoch microseconds.
     pub created_us: i64,
@@ -19,43 +24,29 @@ pub struct ComponentRow {
     pub created_by: String,
 }
 
-/// A binding of a slot.
-#[derive(Debug, Clone)]
-pub struct BindingRow {
-    /// Slot.
-    pub slot: String,
-    /// Position in an ordered slot, or the payment method.
-    pub name: String,
+/// A step of a component's life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComponentChangeRow {
     /// Grows with each change.
-    pub revision: i64,
-    /// What was done: `push`, `rollback` or `retire`.
-    pub act: String,
-    /// Revision that its content was pushed with.
-    pub origin: i64,
-    /// Of the binding as a whole; pinned by instances. Empty: the slot is not in use from here on.
-    pub digest: String,
-    /// JSON; empty where the digest is.
-    pub body: String,
-    /// Reason given by who did it.
+    pub seq: i64,
+    /// The state from then on.
+    pub state: String,
+    /// Reason or findings.
     pub why: String,
     /// Epoch microseconds.
-    pub created_us: i64,
-    /// Who made it.
-    pub created_by: String,
+    pub at_us: i64,
+    /// Who did it.
+    pub who: String,
 }
 
-fn binding(row: &Row) -> Result<BindingRow, StoreError> {
-    Ok(BindingRow {
-        slot: row.text(0)?,
-        name: row.text(1)?,
-        revision: row.int(2)?,
-        act: row.text(3)?,
-        origin: row.int(4)?,
-        digest: row.text(5)?,
-        body: row.text(6)?,
-        why: row.text(7)?,
-        created_us: row.int(8)?,
-        created_by: row.text(9)?,
+fn component(row: &Row) -> Result<ComponentRow, StoreError> {
+    Ok(ComponentRow {
+        digest: row.text(0)?,
+        slot: row.text(1)?,
+        state: row.text(2)?,
+        info: row.text(3)?,
+        created_us: row.int(4)?,
+        created_by: row.text(5)?,
     })
 }
 
@@ -67,11 +58,12 @@ impl Tx {
         row: &ComponentRow,
         wasm: &[u8],
     ) -> Result<bool, StoreError> {
-        let sql = "INSERT INTO component (merchant, digest, slot, info, wasm, created_us, created_by) VALUES ($1,$2,$3,$4,$5,$6,$7) ON CONFLICT DO NOTHING";
+        let sql = "INSERT INTO component (merchant, digest, slot, state, info, wasm, created_us, created_by) VALUES ($1,$2,$3,$4,$5,$6,$7,$8) ON CONFLICT DO NOTHING";
         let params = [
             P::T(merchant),
             P::T(&row.digest),
             P::T(&row.slot),
+            P::T(&row.state),
             P::T(&row.info),
             P::B(wasm),
             P::I(row.created_us),
@@ -80,7 +72,66 @@ impl Tx {
         Ok(self.exec(sql, &params).await? == 1)
     }
 
-    /// The binary of a component.
+    /// Moves a component on, if it is in the state `from`. False: it is not.
+    pub async fn move_component(
+        &mut self,
+        merchant: &str,
+        (digest, slot): (&str, &str),
+        from: &str,
+        to: &ComponentChangeRow,
+    ) -> Result<bool, StoreError> {
+        let sql = "UPDATE component SET state = $1 WHERE merchant = $2 AND digest = $3 AND slot = $4 AND state = $5";
+        let params = [P::T(&to.state), P::T(merchant), P::T(digest), P::T(slot), P::T(from)];
+        if self.exec(sql, &params).await? == 0 {
+            return Ok(false);
+        }
+        self.note_component(merchant, (digest, slot), to).await?;
+        Ok(true)
+    }
+
+    /// Writes the next step of a component's life down; `to.seq` is not looked at.
+    pub async fn note_component(
+        &mut self,
+        merchant: &str,
+        (digest, slot): (&str, &str),
+        to: &ComponentChangeRow,
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT INTO component_change (merchant, digest, slot, seq, state, why, at_us, who) SELECT $1,$2,$3, COALESCE(MAX(seq), 0) + 1, $4,$5,$6,$7 FROM component_change WHERE merchant = $1 AND digest = $2 AND slot = $3";
+        let params = [
+            P::T(merchant),
+            P::T(digest),
+            P::T(slot),
+            P::T(&to.state),
+            P::T(&to.why),
+            P::I(to.at_us),
+            P::T(&to.who),
+        ];
+        self.exec(sql, &params).await.map(|_| ())
+    }
+
+    /// What a component says of itself, written when it was asked.
+    pub async fn put_component_info(
+        &mut self,
+        merchant: &str,
+        (digest, slot): (&str, &str),
+        info: &str,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE component SET info = $1 WHERE merchant = $2 AND digest = $3 AND slot = $4";
+        self.exec(sql, &[P::T(info), P::T(merchant), P::T(digest), P::T(slot)]).await.map(|_| ())
+    }
+
+    /// Puts the bytes of a component that was refused or collected back, or takes them away (empty).
+    pub async fn put_component_wasm(
+        &mut self,
+        merchant: &str,
+        (digest, slot): (&str, &str),
+        wasm: &[u8],
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE component SET wasm = $1 WHERE merchant = $2 AND digest = $3 AND slot = $4";
+        self.exec(sql, &[P::B(wasm), P::T(merchant), P::T(digest), P::T(slot)]).await.map(|_| ())
+    }
+
+    /// The binary of a component; none when it is not there or its bytes are gone.
     pub async fn component_wasm(
         &mut self,
         merchant: &str,
@@ -88,74 +139,120 @@ impl Tx {
         slot: &str,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let sql = "SELECT wasm FROM component WHERE merchant = $1 AND digest = $2 AND slot = $3";
-        self.row(sql, &[P::T(merchant), P::T(digest), P::T(slot)]).await?.map(|r| r.bytes(0)).transpose()
+        let row = self.row(sql, &[P::T(merchant), P::T(digest), P::T(slot)]).await?;
+        let wasm = row.map(|r| r.bytes(0)).transpose()?;
+        Ok(wasm.filter(|wasm| !wasm.is_empty()))
     }
 
-    /// Components of a merchant, newest first.
-    pub async fn components(&mut self, merchant: &str, limit: i64) -> Result<Vec<ComponentRow>, StoreError> {
-        let sql = "SELECT digest, slot, info, created_us, created_by FROM component WHERE merchant = $1 ORDER BY created_us DESC, digest LIMIT $2";
-        let rows = self.rows(sql, &[P::T(merchant), P::I(limit)]).await?;
+    /// One component.
+    pub async fn component(
+        &mut self,
+        merchant: &str,
+        digest: &str,
+        slot: &str,
+    ) -> Result<Option<ComponentRow>, StoreError> {
+        let sql = "SELECT digest, slot, state, info, created_us, created_by FROM component WHERE merchant = $1 AND digest = $2 AND slot = $3";
+        let row = self.row(sql, &[P::T(merchant), P::T(digest), P::T(slot)]).await?;
+        row.as_ref().map(component).transpose()
+    }
+
+    /// A component under all slots it was uploaded for.
+    pub async fn component_slots(
+        &mut self,
+        merchant: &str,
+        digest: &str,
+    ) -> Result<Vec<ComponentRow>, StoreError> {
+        let sql = "SELECT digest, slot, state, info, created_us, created_by FROM component WHERE merchant = $1 AND digest = $2 ORDER BY slot";
+        self.rows(sql, &[P::T(merchant), P::T(digest)]).await?.iter().map(component).collect()
+    }
+
+    /// Components of a merchant made before a time, newest first.
+    pub async fn components(
+        &mut self,
+        merchant: &str,
+        before_us: i64,
+        limit: i64,
+    ) -> Result<Vec<ComponentRow>, StoreError> {
+        let sql = "SELECT digest, slot, state, info, created_us, created_by FROM component WHERE merchant = $1 AND created_us < $2 ORDER BY created_us DESC, digest, slot LIMIT $3";
+        let rows = self.rows(sql, &[P::T(merchant), P::I(before_us), P::I(limit)]).await?;
+        rows.iter().map(component).collect()
+    }
+
+    /// The life of a component, oldest first.
+    pub async fn component_changes(
+        &mut self,
+        merchant: &str,
+        digest: &str,
+        slot: &str,
+    ) -> Result<Vec<ComponentChangeRow>, StoreError> {
+        let sql = "SELECT seq, state, why, at_us, who FROM component_change WHERE merchant = $1 AND digest = $2 AND slot = $3 ORDER BY seq LIMIT 1000";
+        let rows = self.rows(sql, &[P::T(merchant), P::T(digest), P::T(slot)]).await?;
         rows.iter()
-            .map(|r| {
-                Ok(ComponentRow {
-                    digest: r.text(0)?,
-                    slot: r.text(1)?,
-                    info: r.text(2)?,
-                    created_us: r.int(3)?,
-                    created_by: r.text(4)?,
+            .map(|row| {
+                Ok(ComponentChangeRow {
+                    seq: row.int(0)?,
+                    state: row.text(1)?,
+                    why: row.text(2)?,
+                    at_us: row.int(3)?,
+                    who: row.text(4)?,
                 })
             })
             .collect()
     }
 
-    /// Writes the next revision of a binding. False: `row.revision` is taken; read again.
-    pub async fn put_binding(&mut self, merchant: &str, row: &BindingRow) -> Result<bool, StoreError> {
-        let sql = "INSERT INTO binding (merchant, slot, name, revision, act, origin, digest, body, why, created_us, created_by) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11) ON CONFLICT DO NOTHING";
-        let params = [
-            P::T(merchant),
-            P::T(&row.slot),
-            P::T(&row.name),
-            P::I(row.revision),
-            P::T(&row.act),
-            P::I(row.origin),
-            P::T(&row.digest),
-            P::T(&row.body),
-            P::T(&row.why),
-            P::I(row.created_us),
-            P::T(&row.created_by),
-        ];
-        Ok(self.exec(sql, &params).await? == 1)
+    /// Digests of a merchant's revoked components.
+    pub async fn revoked(&mut self, merchant: &str) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT DISTINCT digest FROM component WHERE merchant = $1 AND state = 'revoked'";
+        self.rows(sql, &[P::T(merchant)]).await?.iter().map(|row| row.text(0)).collect()
     }
 
-    /// The newest revision of every binding of a merchant.
-    pub async fn bindings(&mut self, merchant: &str) -> Result<Vec<BindingRow>, StoreError> {
-        let sql = "SELECT slot, name, revision, act, origin, digest, body, why, created_us, created_by FROM binding b WHERE merchant = $1 AND revision = (SELECT MAX(revision) FROM binding n WHERE n.merchant = b.merchant AND n.slot = b.slot AND n.name = b.name) ORDER BY slot, name";
-        let rows = self.rows(sql, &[P::T(merchant)]).await?;
-        rows.iter().map(binding).collect()
-    }
-
-    /// Revisions of one binding before `before`, newest first.
-    pub async fn binding_history(
+    /// Components that keep bytes and were made before a time, as `(merchant, digest, slot)`, oldest first.
+    pub async fn old_components(
         &mut self,
-        merchant: &str,
-        slot: &str,
-        name: &str,
-        before: i64,
+        before_us: i64,
         limit: i64,
-    ) -> Result<Vec<BindingRow>, StoreError> {
-        let sql = "SELECT slot, name, revision, act, origin, digest, body, why, created_us, created_by FROM binding WHERE merchant = $1 AND slot = $2 AND name = $3 AND revision < $4 ORDER BY revision DESC LIMIT $5";
-        let params = [P::T(merchant), P::T(slot), P::T(name), P::I(before), P::I(limit)];
-        self.rows(sql, &params).await?.iter().map(binding).collect()
+    ) -> Result<Vec<(String, String, String)>, StoreError> {
+        let sql = "SELECT merchant, digest, slot FROM component WHERE created_us < $1 AND state IN ('uploaded', 'validated', 'compiled', 'ready') ORDER BY created_us LIMIT $2";
+        let rows = self.rows(sql, &[P::I(before_us), P::I(limit)]).await?;
+        rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?, row.text(2)?))).collect()
     }
 
-    /// A binding by its digest, whatever its revision.
-    pub async fn binding_of(
+    /// How many instances that have not ended pin one of these bindings.
+    pub async fn pinned_by(&mut self, merchant: &str, bindings: &[String]) -> Result<i64, StoreError> {
+        let sql = "SELECT COUNT(*) FROM wf_instance WHERE merchant = $1 AND status <> $2 AND pins LIKE $3";
+        let mut count = 0;
+        for digest in bindings {
+            let like = format!("%{digest}%");
+            let params = [P::T(merchant), P::I(Status::Completed as i64), P::T(&like)];
+            count += self.row(sql, &params).await?.map_or(Ok(0), |row| row.int(0))?;
+        }
+        Ok(count)
+    }
+
+    /// A fact for the outbox that belongs to no instance.
+    pub async fn put_event(
         &mut self,
         merchant: &str,
-        digest: &str,
-    ) -> Result<Option<BindingRow>, StoreError> {
-        let sql = "SELECT slot, name, revision, act, origin, digest, body, why, created_us, created_by FROM binding WHERE merchant = $1 AND digest = $2 ORDER BY revision DESC LIMIT 1";
-        let row = self.row(sql, &[P::T(merchant), P::T(digest)]).await?;
-        row.as_ref().map(binding).transpose()
+        id: Uuid,
+        event: &Event,
+        now_us: i64,
+    ) -> Result<(), StoreError> {
+        let sql =
+            "INSERT INTO wf_outbox (merchant, uid, seq, n, topic, body, at_us) VALUES ($1,$2,0,0,$3,$4,$5)";
+        let body = event.body.to_string();
+        let params = [P::T(merchant), P::B(id.as_bytes()), P::T(&event.topic), P::T(&body), P::I(now_us)];
+        self.exec(sql, &params).await.map(|_| ())
+    }
+
+    /// The newest facts of the outbox under a topic that begins like this, newest first.
+    pub async fn events(
+        &mut self,
+        merchant: &str,
+        topic: &str,
+        limit: i64,
+    ) -> Result<Vec<(Event, i64)>, StoreError> {
+        let sql = "SELECT topic, body, at_us FROM wf_outbox WHERE merchant = $1 AND topic LIKE $2 ORDER BY uid DESC, seq DESC, n DESC LIMIT $3";
+        let rows = self.rows(sql, &[P::T(merchant), P::T(&format!("{topic}%")), P::I(limit)]).await?;
+        rows.iter().map(|row| Ok((Event { topic: row.text(0)?, body: row.json(1)? }, row.int(2)?))).collect()
     }
 }

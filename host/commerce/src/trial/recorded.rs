@@ -1,0 +1,71 @@
+//! A checkout as it was, without what tells who bought: for backtests and fixtures.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use till_engine::instance::Instance;
+
+use crate::quote::{Address, Inputs, PaymentMethodInput, Quote};
+use crate::settings::Settings;
+
+/// A finished checkout: what its quote was computed from, by whom, and what came out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// Id of the session.
+    pub session: String,
+    /// Uid of the instance: told to components.
+    pub instance: String,
+    /// The merchant's settings as they were.
+    pub settings: Settings,
+    /// What the quote was computed from.
+    pub inputs: Inputs,
+    /// What came out.
+    pub quote: Quote,
+    /// Bindings that priced it: `{slot: {name: digest}}`.
+    pub pins: Value,
+}
+
+impl Recorded {
+    /// From an instance of the workflow `checkout`. None: it was not priced.
+    pub(crate) fn of(instance: &Instance) -> Option<Recorded> {
+        let part = |name: &str| instance.context.get(name).filter(|part| !part.is_null());
+        let quote = Quote::deserialize(part("quote")?).ok().filter(|quote| quote.totals.is_some())?;
+        Some(Recorded {
+            session: instance.id.clone(),
+            instance: instance.uid.to_string(),
+            settings: Settings::deserialize(part("settings")?).ok()?,
+            inputs: blank(Inputs::deserialize(part("snapshot")?).ok()?),
+            quote,
+            pins: instance.pins.clone(),
+        })
+    }
+}
+
+/// The same inputs without personal data. Kept is what prices depend on: country, region, city and postal code,
+/// groups, tags and tier. The customer's id becomes a hash, so that one customer's checkouts still belong together.
+pub fn blank(mut inputs: Inputs) -> Inputs {
+    if let Some(customer) = &mut inputs.customer {
+        customer.id = format!("cus_{}", &hex::encode(Sha256::digest(&customer.id))[..12]);
+        for (number, _) in &mut customer.tax_exemptions {
+            *number = "blanked".to_owned();
+        }
+    }
+    let place = |address: Address| Address {
+        street: vec!["blanked".to_owned()],
+        city: address.city,
+        region: address.region,
+        postal_code: address.postal_code,
+        country: address.country,
+        ..Address::default()
+    };
+    inputs.shipping_address = inputs.shipping_address.map(place);
+    inputs.billing_address = inputs.billing_address.map(place);
+    inputs.payment_method = inputs.payment_method.map(|method| PaymentMethodInput {
+        id: "blanked".to_owned(),
+        kind: method.kind,
+        last4: String::new(),
+        brand: String::new(),
+    });
+    inputs.notes = String::new();
+    inputs
+}

@@ -1,0 +1,408 @@
+//! The life of a component: uploaded, validated, compiled, ready; and its end: refused, revoked, collected.
+//!
+//! Each step is written down with who and why, and told to the outbox. A host that dies in between leaves the
+//! last step that was reached; the next push of the same bytes goes on from there.
+
+use std::collections::BTreeMap;
+use std::str::FromStr as _;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use till_engine::step::Event;
+use till_sandbox::{Binding, Component, Sandbox, Slot};
+use till_store::tables::binding::BindingRow;
+use till_store::tables::component::{ComponentChangeRow, ComponentRow};
+use uuid::Uuid;
+
+use crate::change::{Act, Turn};
+use crate::{Error, Registry};
+
+/// Revisions of a binding whose components are kept for rollbacks.
+pub const KEPT_REVISIONS: i64 = 20;
+/// How long a component that no slot uses is kept: 30 days.
+pub const UNUSED_KEPT_US: i64 = 30 * 24 * 3_600 * 1_000_000;
+/// Components looked at in one collection.
+const COLLECTED_MAX: i64 = 500;
+
+/// What a slot asks of every component, whatever it computes. Run before a component may be used.
+#[async_trait]
+pub trait Conformance: Send + Sync {
+    /// Runs the suite of the component's slot. Gives the checks that failed, each with what was seen.
+    async fn run(
+        &self,
+        sandbox: &Arc<Sandbox>,
+        component: &Arc<Component>,
+        config: &str,
+        binding: &Arc<Binding>,
+    ) -> Vec<String>;
+}
+
+/// A state of a component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Its bytes are kept.
+    Uploaded,
+    /// It is a component of the slot: its imports and exports are those of the world.
+    Validated,
+    /// Its machine code was made, and it says what it is.
+    Compiled,
+    /// It can be bound.
+    Ready,
+    /// It is no component for the slot; its bytes are gone.
+    Refused,
+    /// It is not called any more.
+    Revoked,
+    /// No slot used it for long; its bytes are gone.
+    Collected,
+}
+
+impl State {
+    /// As it is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Uploaded => "uploaded",
+            State::Validated => "validated",
+            State::Compiled => "compiled",
+            State::Ready => "ready",
+            State::Refused => "refused",
+            State::Revoked => "revoked",
+            State::Collected => "collected",
+        }
+    }
+}
+
+/// A component as it is listed.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// SHA-256 of its bytes, hex.
+    pub digest: String,
+    /// Slot it was uploaded for.
+    pub slot: String,
+    /// `uploaded`, `validated`, `compiled`, `ready`, `refused`, `revoked` or `collected`.
+    pub state: String,
+    /// What it says of itself; null before it was asked.
+    pub info: Value,
+    /// Epoch microseconds.
+    pub created_us: i64,
+    /// Who uploaded it.
+    pub created_by: String,
+}
+
+/// What a revocation did.
+#[derive(Debug, Clone, Default)]
+pub struct Revocation {
+    /// Bindings that use something else from now on, with what was done.
+    pub changed: Vec<BindingRow>,
+    /// Bindings that have nothing to go back to, as `slot/name`: checkouts are refused there until another
+    /// component is pushed.
+    pub left: Vec<String>,
+}
+
+fn known(row: ComponentRow) -> Known {
+    Known {
+        info: serde_json::from_str(&row.info).unwrap_or(Value::Null),
+        digest: row.digest,
+        slot: row.slot,
+        state: row.state,
+        created_us: row.created_us,
+        created_by: row.created_by,
+    }
+}
+
+/// Who does something, when and why.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hand<'a> {
+    pub(crate) merchant: &'a str,
+    pub(crate) who: &'a str,
+    pub(crate) why: &'a str,
+    pub(crate) now_us: i64,
+}
+
+impl Registry {
+    /// Takes a binary through its life until it is ready. The same bytes are not looked at twice.
+    pub(crate) async fn upload(
+        &self,
+        slot: Slot,
+        wasm: Vec<u8>,
+        hand: Hand<'_>,
+    ) -> Result<Arc<Component>, Error> {
+        let digest = till_sandbox::Digest::of(&wasm).to_string();
+        // Before anything is kept: what is no component at all leaves nothing behind.
+        self.sandbox.validate(slot, &wasm)?;
+        let found = self.store.read().await?.component(hand.merchant, &digest, slot.as_str()).await?;
+        let state = found.as_ref().map(|row| row.state.as_str());
+        match state {
+            Some("revoked") => return Err(Error::Revoked { component: digest }),
+            Some("ready") => return self.load(slot, wasm).await,
+            _ => {}
+        }
+        let wasm = Arc::new(wasm);
+        self.keep_bytes(slot, &digest, wasm.clone(), found.is_some(), hand).await?;
+        let passed = Hand { why: "", ..hand };
+        self.walk(slot, &digest, State::Validated, passed).await?;
+        let component = match self.load(slot, wasm.to_vec()).await {
+            Ok(component) => component,
+            Err(error) => {
+                if !matches!(error, Error::Component(till_sandbox::LoadError::Host(_)) | Error::Store(_)) {
+                    let why = error.to_string();
+                    self.walk(slot, &digest, State::Refused, Hand { why: &why, ..hand }).await?;
+                }
+                return Err(error);
+            }
+        };
+        let info = json!({
+            "name": component.info.name,
+            "version": component.info.version,
+            "contract": component.contract_version,
+            "capabilities": component.info.capabilities,
+            "bytes": component.size,
+        });
+        let (owner, id, text) = (hand.merchant.to_owned(), digest.clone(), info.to_string());
+        self.store
+            .transact(move |tx| {
+                let (owner, id, text) = (owner.clone(), id.clone(), text.clone());
+                Box::pin(async move { tx.put_component_info(&owner, (&id, slot.as_str()), &text).await })
+            })
+            .await?;
+        self.walk(slot, &digest, State::Compiled, passed).await?;
+        Ok(component)
+    }
+
+    async fn keep_bytes(
+        &self,
+        slot: Slot,
+        digest: &str,
+        wasm: Arc<Vec<u8>>,
+        again: bool,
+        hand: Hand<'_>,
+    ) -> Result<(), Error> {
+        let row = ComponentRow {
+            digest: digest.to_owned(),
+            slot: slot.to_string(),
+            state: State::Uploaded.as_str().to_owned(),
+            info: "null".to_owned(),
+            created_us: hand.now_us,
+            created_by: hand.who.to_owned(),
+        };
+        if !again {
+            let owner = hand.merchant.to_owned();
+            let kept = wasm.clone();
+            self.store
+                .transact(move |tx| {
+                    let (owner, row, wasm) = (owner.clone(), row.clone(), kept.clone());
+                    Box::pin(async move { tx.put_component(&owner, &row, &wasm).await.map(|_| ()) })
+                })
+                .await?;
+        } else {
+            let (owner, id) = (hand.merchant.to_owned(), digest.to_owned());
+            self.store
+                .transact(move |tx| {
+                    let (owner, id, wasm) = (owner.clone(), id.clone(), wasm.clone());
+                    Box::pin(async move { tx.put_component_wasm(&owner, (&id, slot.as_str()), &wasm).await })
+                })
+                .await?;
+        }
+        self.walk(slot, digest, State::Uploaded, hand).await.map(|_| ())
+    }
+
+    /// Moves a component to a state, from whatever it was in but `revoked`. True: it was in another one.
+    pub(crate) async fn walk(
+        &self,
+        slot: Slot,
+        digest: &str,
+        to: State,
+        hand: Hand<'_>,
+    ) -> Result<bool, Error> {
+        let change = ComponentChangeRow {
+            seq: 0,
+            state: to.as_str().to_owned(),
+            why: hand.why.to_owned(),
+            at_us: hand.now_us,
+            who: hand.who.to_owned(),
+        };
+        let body = json!({
+            "slot": slot, "component": digest, "state": to.as_str(), "who": hand.who, "why": hand.why,
+        });
+        let event = Event { topic: format!("component.{}", to.as_str()), body };
+        let (owner, id) = (hand.merchant.to_owned(), digest.to_owned());
+        let (event_id, gone) = (Uuid::now_v7(), matches!(to, State::Refused | State::Collected));
+        let moved = self.store.transact(move |tx| {
+            let (owner, id, change, event) = (owner.clone(), id.clone(), change.clone(), event.clone());
+            Box::pin(async move {
+                let place = (id.as_str(), slot.as_str());
+                let Some(row) = tx.component(&owner, &id, slot.as_str()).await? else { return Ok(false) };
+                let first = to == State::Uploaded && row.state == State::Uploaded.as_str();
+                if row.state == State::Revoked.as_str() || (row.state == to.as_str() && !first) {
+                    return Ok(false);
+                }
+                tx.move_component(&owner, place, &row.state, &change).await?;
+                if gone {
+                    tx.put_component_wasm(&owner, place, &[]).await?;
+                }
+                tx.put_event(&owner, event_id, &event, change.at_us).await?;
+                Ok(true)
+            })
+        });
+        Ok(moved.await?)
+    }
+
+    /// Components of a merchant made before a time (epoch microseconds), newest first.
+    pub async fn components(&self, merchant: &str, before_us: i64, limit: i64) -> Result<Vec<Known>, Error> {
+        let rows = self.store.read().await?.components(merchant, before_us, limit).await?;
+        Ok(rows.into_iter().map(known).collect())
+    }
+
+    /// A component under each slot it was uploaded for, with its life, oldest first.
+    pub async fn component(
+        &self,
+        merchant: &str,
+        digest: &str,
+    ) -> Result<Vec<(Known, Vec<ComponentChangeRow>)>, Error> {
+        let mut tx = self.store.read().await?;
+        let mut all = Vec::new();
+        for row in tx.component_slots(merchant, digest).await? {
+            let changes = tx.component_changes(merchant, digest, &row.slot).await?;
+            all.push((known(row), changes));
+        }
+        if all.is_empty() {
+            return Err(Error::NotFound { what: "component", id: digest.to_owned() });
+        }
+        Ok(all)
+    }
+
+    /// The bytes of a component, for whoever tries it elsewhere.
+    pub async fn binary(&self, merchant: &str, digest: &str) -> Result<Vec<u8>, Error> {
+        let mut tx = self.store.read().await?;
+        for row in tx.component_slots(merchant, digest).await? {
+            if let Some(wasm) = tx.component_wasm(merchant, digest, &row.slot).await? {
+                return Ok(wasm);
+            }
+        }
+        Err(Error::NotFound { what: "component", id: digest.to_owned() })
+    }
+
+    /// Where a component is in use. None: nowhere.
+    async fn used(&self, merchant: &str, component: &str) -> Result<Option<String>, Error> {
+        let mut tx = self.store.read().await?;
+        let mut bodies = tx.bodies_of(merchant, component).await?;
+        let mut falling = Vec::new();
+        for body in &bodies {
+            falling.extend(tx.bodies_that_fall_back_on(merchant, &body.digest).await?);
+        }
+        bodies.extend(falling);
+        let digests: Vec<String> = bodies.iter().map(|body| body.digest.clone()).collect();
+        let mut places: BTreeMap<(String, String), ()> = BTreeMap::new();
+        for body in bodies {
+            places.insert((body.slot, body.name), ());
+        }
+        for (slot, name) in places.into_keys() {
+            let kept = tx.binding_history(merchant, &slot, &name, i64::MAX, KEPT_REVISIONS).await?;
+            let uses = |row: &&BindingRow| {
+                digests.iter().any(|digest| row.digest == *digest || row.trial.contains(digest.as_str()))
+            };
+            if let Some(row) = kept.iter().find(uses) {
+                return Ok(Some(format!("revision {} of {slot}/{name} uses it", row.revision)));
+            }
+        }
+        let pinned = tx.pinned_by(merchant, &digests).await?;
+        Ok((pinned > 0).then(|| format!("{pinned} checkouts under way have it")))
+    }
+
+    /// Takes the bytes of a component away that nothing uses.
+    pub async fn delete(&self, merchant: &str, digest: &str, who: &str, now_us: i64) -> Result<(), Error> {
+        let all = self.component(merchant, digest).await?;
+        if let Some(used) = self.used(merchant, digest).await? {
+            return Err(Error::not_now(format!("the component is in use: {used}")));
+        }
+        for (row, _) in all {
+            let slot = Slot::from_str(&row.slot).map_err(Error::corrupt)?;
+            let hand = Hand { merchant, who, why: "deleted", now_us };
+            self.walk(slot, digest, State::Collected, hand).await?;
+            self.forget(merchant, slot, digest);
+        }
+        Ok(())
+    }
+
+    /// Takes the bytes of components away that no slot used for [`UNUSED_KEPT_US`]. Gives how many.
+    pub async fn collect(&self, now_us: i64) -> Result<usize, Error> {
+        let old = self.store.read().await?.old_components(now_us - UNUSED_KEPT_US, COLLECTED_MAX).await?;
+        let mut collected = 0;
+        for (merchant, digest, slot) in old {
+            if self.used(&merchant, &digest).await?.is_some() {
+                continue;
+            }
+            let slot = Slot::from_str(&slot).map_err(Error::corrupt)?;
+            let hand = Hand { merchant: &merchant, who: "till", why: "no slot used it for 30 days", now_us };
+            if self.walk(slot, &digest, State::Collected, hand).await? {
+                self.forget(&merchant, slot, &digest);
+                collected += 1;
+            }
+        }
+        Ok(collected)
+    }
+
+    /// Revokes a component: no new call of it from now on, at once on this host and within half a second on
+    /// others. Bindings that use it go back to what they used before; a promotion without such is retired.
+    pub async fn revoke(
+        &self,
+        merchant: &str,
+        digest: &str,
+        who: &str,
+        why: &str,
+        now_us: i64,
+    ) -> Result<Revocation, Error> {
+        if why.trim().is_empty() {
+            return Err(Error::field("why", "a reason is needed: it is told to whoever meets the component"));
+        }
+        let hand = Hand { merchant, who, why, now_us };
+        for (row, _) in self.component(merchant, digest).await? {
+            let slot = Slot::from_str(&row.slot).map_err(Error::corrupt)?;
+            self.walk(slot, digest, State::Revoked, hand).await?;
+            self.forget(merchant, slot, digest);
+        }
+        self.refresh(merchant).await?;
+        let mut done = Revocation::default();
+        for binding in self.in_use(merchant).await?.bindings.clone() {
+            let turn = Turn {
+                slot: binding.slot,
+                name: binding.name.clone(),
+                who: who.to_owned(),
+                why: format!("component {} was revoked: {why}", &digest[..digest.len().min(12)]),
+            };
+            if let Some(trial) = &binding.trial
+                && self.component_of(merchant, &trial.digest).await? == digest
+            {
+                done.changed.push(self.end_trial(merchant, &turn, Act::Withdraw, None, now_us).await?);
+            }
+            if binding.digest.is_empty() || self.component_of(merchant, &binding.digest).await? != digest {
+                continue;
+            }
+            match self.back_from(merchant, &turn, digest, now_us).await {
+                Ok(row) => done.changed.push(row),
+                Err(Error::NotNow { .. }) if binding.slot == Slot::Promotion => {
+                    done.changed.push(self.retire_row(merchant, &turn, now_us).await?);
+                }
+                Err(Error::NotNow { .. }) => done.left.push(format!("{}/{}", binding.slot, binding.name)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+
+    /// The component of a binding.
+    pub(crate) async fn component_of(&self, merchant: &str, binding: &str) -> Result<String, Error> {
+        let row = self.store.read().await?.body(merchant, binding).await?;
+        Ok(row.map(|row| row.component).unwrap_or_default())
+    }
+
+    /// Lets go of what is in memory of a component.
+    fn forget(&self, merchant: &str, slot: Slot, digest: &str) {
+        let mut bound = self.bound.lock().expect("no holder panics");
+        bound.retain(|(owner, _), bound| owner != merchant || bound.component.digest.to_string() != digest);
+        drop(bound);
+        if let Ok(digest) = digest.parse() {
+            self.sandbox.unload(slot, digest);
+        }
+    }
+}

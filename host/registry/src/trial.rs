@@ -1,0 +1,307 @@
+//! Shadows and canaries: a component on trial beside the active one.
+//!
+//! A canary takes a stable share of the checkouts, by a hash of the session. Each host counts what its calls do,
+//! adds that to the store, and looks at the sum of all hosts: past a threshold the canary goes back by itself.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use till_sandbox::Slot;
+use till_store::tables::trial::{DifferenceRow, TrialCount, TrialKey};
+
+use crate::change::{Act, Turn, read_trial};
+use crate::{Error, Registry};
+
+/// Parts per million in one.
+pub const PPM: u32 = 1_000_000;
+
+/// How a component is tried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrialKind {
+    /// It runs beside the active one, off the shopper's path; what it would change is recorded.
+    Shadow,
+    /// A share of the checkouts uses it.
+    Canary,
+}
+
+/// When a canary goes back by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Guard {
+    /// Calls before anything is judged.
+    pub calls_min: u32,
+    /// More failed calls than this share of all send it back, parts per million.
+    pub failures_max_ppm: u32,
+    /// A call that takes longer is slow, milliseconds of wall time.
+    pub time_max_ms: u32,
+    /// More slow calls than this share of all send it back, parts per million.
+    pub slow_max_ppm: u32,
+}
+
+/// Twenty calls tell a broken component from bad luck; 2 % failures are more than any honest one has; a pure call
+/// takes less than 1 ms, so 250 ms leave room for a busy machine.
+impl Default for Guard {
+    fn default() -> Guard {
+        Guard { calls_min: 20, failures_max_ppm: 20_000, time_max_ms: 250, slow_max_ppm: 100_000 }
+    }
+}
+
+impl Guard {
+    /// What suits a slot: a gateway waits for its provider, who may take seconds.
+    pub fn of(slot: Slot) -> Guard {
+        if slot.is_pure() { Guard::default() } else { Guard { time_max_ms: 5_000, ..Guard::default() } }
+    }
+}
+
+/// A component on trial.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trial {
+    /// Shadow or canary.
+    pub kind: TrialKind,
+    /// Digest of its binding.
+    pub digest: String,
+    /// Share of the checkouts that use it, parts per million; 0 for a shadow.
+    #[serde(default)]
+    pub share_ppm: u32,
+    /// When it goes back by itself.
+    #[serde(default)]
+    pub guard: Guard,
+    /// It falls back on the active one because its pusher named no policy.
+    #[serde(default)]
+    pub fallback_implied: bool,
+}
+
+impl Trial {
+    /// Whether a checkout uses the canary. Growing the share keeps those that were in.
+    pub(crate) fn takes(&self, slot: Slot, name: &str, session: &str) -> bool {
+        if self.kind != TrialKind::Canary {
+            return false;
+        }
+        let hash = Sha256::digest(format!("{slot}/{name}/{session}"));
+        let head = hash.iter().take(8).fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
+        head % u64::from(PPM) < u64::from(self.share_ppm)
+    }
+
+    /// Why the counts send the canary back. None: they do not.
+    pub fn verdict(&self, count: &TrialCount) -> Option<String> {
+        let guard = self.guard;
+        if self.kind != TrialKind::Canary || count.calls < i64::from(guard.calls_min) {
+            return None;
+        }
+        let above =
+            |n: i64, ppm: u32| n.saturating_mul(i64::from(PPM)) > count.calls.saturating_mul(i64::from(ppm));
+        let share = |ppm: u32| format!("{}.{:02} %", ppm / 10_000, ppm % 10_000 / 100);
+        if above(count.failed, guard.failures_max_ppm) {
+            let most = share(guard.failures_max_ppm);
+            return Some(format!("{} of {} calls failed; at most {most} may", count.failed, count.calls));
+        }
+        if above(count.slow, guard.slow_max_ppm) {
+            let (most, ms) = (share(guard.slow_max_ppm), guard.time_max_ms);
+            return Some(format!(
+                "{} of {} calls took longer than {ms} ms; at most {most} may",
+                count.slow, count.calls
+            ));
+        }
+        None
+    }
+}
+
+pub(crate) fn check_share(share_ppm: u32) -> Result<(), Error> {
+    if (1..=PPM).contains(&share_ppm) {
+        return Ok(());
+    }
+    Err(Error::field("sharePpm", format!("{share_ppm} parts per million; 1 to {PPM} are allowed")))
+}
+
+/// How a call of a component on trial ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// Trap, limit, its own error, or a broken promise.
+    pub failed: bool,
+    /// Wall time, microseconds.
+    pub elapsed_us: u64,
+}
+
+/// What this host counted and has not yet added to the store, by merchant and trial.
+#[derive(Default)]
+pub(crate) struct Tallies(Mutex<HashMap<(String, TrialKey), TrialCount>>);
+
+impl Tallies {
+    fn add(&self, merchant: &str, key: TrialKey, more: &TrialCount) {
+        let mut all = self.0.lock().expect("no holder panics");
+        let sum = all.entry((merchant.to_owned(), key)).or_default();
+        sum.calls += more.calls;
+        sum.failed += more.failed;
+        sum.slow += more.slow;
+        sum.elapsed_us = sum.elapsed_us.saturating_add(more.elapsed_us);
+        sum.compared += more.compared;
+        sum.differing += more.differing;
+        sum.delta = sum.delta.saturating_add(more.delta);
+    }
+
+    fn take(&self) -> HashMap<(String, TrialKey), TrialCount> {
+        std::mem::take(&mut *self.0.lock().expect("no holder panics"))
+    }
+}
+
+/// A trial with what it has done.
+#[derive(Debug, Clone)]
+pub struct TrialReport {
+    /// The trial.
+    pub trial: Trial,
+    /// Revision of the binding it began with.
+    pub revision: i64,
+    /// What it did.
+    pub count: TrialCount,
+}
+
+impl Registry {
+    /// Counts a call, if its binding is on trial. Cheap when nothing is.
+    pub async fn count_call(&self, merchant: &str, slot: Slot, name: &str, digest: &str, ended: Ended) {
+        let Ok(state) = self.in_use(merchant).await else { return };
+        let Some((key, trial)) = state.trial_of(slot, name, digest) else { return };
+        let slow = !ended.failed && ended.elapsed_us > u64::from(trial.guard.time_max_ms) * 1_000;
+        let more = TrialCount {
+            calls: 1,
+            failed: i64::from(ended.failed),
+            slow: i64::from(slow),
+            elapsed_us: i64::try_from(ended.elapsed_us).unwrap_or(i64::MAX),
+            ..TrialCount::default()
+        };
+        self.tallies.add(merchant, key, &more);
+    }
+
+    /// Records a comparison of a shadow's quote with the one that was made.
+    pub async fn count_comparison(
+        &self,
+        merchant: &str,
+        key: &TrialKey,
+        delta: i64,
+        difference: Option<DifferenceRow>,
+    ) -> Result<(), Error> {
+        let differing = i64::from(difference.is_some());
+        let more = TrialCount { compared: 1, differing, delta, ..TrialCount::default() };
+        self.tallies.add(merchant, key.clone(), &more);
+        let Some(row) = difference else { return Ok(()) };
+        let (owner, key) = (merchant.to_owned(), key.clone());
+        let put = self.store.transact(move |tx| {
+            let (owner, key, row) = (owner.clone(), key.clone(), row.clone());
+            Box::pin(async move { tx.put_difference(&owner, &key, &row).await })
+        });
+        Ok(put.await?)
+    }
+
+    /// Says that a comparison was left out because too many waited.
+    pub fn leave_out(&self) {
+        self.left_out.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Comparisons that this host left out since it started.
+    pub fn left_out(&self) -> u64 {
+        self.left_out.load(Ordering::Relaxed)
+    }
+
+    /// Adds this host's counts to the store and sends canaries back that are past a threshold. To be called
+    /// several times a second. Gives what was sent back, as `slot/name: why`.
+    pub async fn tend(&self, now_us: i64) -> Result<Vec<String>, Error> {
+        let mut returned = Vec::new();
+        for ((merchant, key), more) in self.tallies.take() {
+            let (owner, place) = (merchant.clone(), key.clone());
+            let sum = self.store.transact(move |tx| {
+                let (owner, place) = (owner.clone(), place.clone());
+                Box::pin(async move {
+                    tx.add_trial(&owner, &place, &more).await?;
+                    tx.trial(&owner, &place).await
+                })
+            });
+            let sum = match sum.await {
+                Ok(sum) => sum,
+                Err(error) => {
+                    self.tallies.add(&merchant, key, &more); // Counted at the next time.
+                    return Err(error.into());
+                }
+            };
+            let state = self.in_use(&merchant).await?;
+            let Some((slot, trial)) = state.trial_at(&key) else { continue };
+            let Some(why) = trial.verdict(&sum) else { continue };
+            let turn = Turn { slot, name: key.name.clone(), who: "till".to_owned(), why: why.clone() };
+            match self.end_trial(&merchant, &turn, Act::Return, Some(key.revision), now_us).await {
+                Ok(_) => {
+                    tracing::warn!(merchant, slot = %slot, name = key.name, why, "a canary goes back");
+                    returned.push(format!("{slot}/{}: {why}", key.name));
+                }
+                Err(Error::NotNow { .. }) => {} // Somebody was faster.
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(returned)
+    }
+
+    /// The trial of a binding with its counts; the one under way, or the last one.
+    pub async fn trial(&self, merchant: &str, slot: Slot, name: &str) -> Result<TrialReport, Error> {
+        let none = || Error::NotFound { what: "trial", id: format!("{slot}/{name}") };
+        let mut tx = self.store.read().await?;
+        let rows = tx.binding_history(merchant, slot.as_str(), name, i64::MAX, 200).await?;
+        let row = rows.iter().find(|row| !row.trial.is_empty()).ok_or_else(none)?;
+        let trial = read_trial(&row.trial)?.ok_or_else(none)?;
+        let key = TrialKey { slot: slot.to_string(), name: name.to_owned(), revision: row.revision };
+        let count = tx.trial(merchant, &key).await?;
+        Ok(TrialReport { trial, revision: row.revision, count })
+    }
+
+    /// What a shadow would have made differently, before a time (epoch microseconds), newest first.
+    pub async fn differences(
+        &self,
+        merchant: &str,
+        slot: Slot,
+        name: &str,
+        before_us: i64,
+        limit: i64,
+    ) -> Result<Vec<DifferenceRow>, Error> {
+        let report = self.trial(merchant, slot, name).await?;
+        let key = TrialKey { slot: slot.to_string(), name: name.to_owned(), revision: report.revision };
+        Ok(self.store.read().await?.differences(merchant, &key, before_us, limit).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn canary(share_ppm: u32) -> Trial {
+        let guard = Guard::default();
+        Trial { kind: TrialKind::Canary, digest: "d".to_owned(), share_ppm, guard, fallback_implied: false }
+    }
+
+    #[test]
+    fn a_canary_takes_its_share_and_keeps_whom_it_has_when_it_grows() {
+        let sessions: Vec<String> = (0..20_000).map(|n| format!("chk_{n}")).collect();
+        let taken = |share| -> Vec<&String> {
+            sessions.iter().filter(|s| canary(share).takes(Slot::Promotion, "10", s)).collect()
+        };
+        let (few, more) = (taken(50_000), taken(200_000));
+        assert!((850..1_150).contains(&few.len()), "{}", few.len());
+        assert!((3_700..4_300).contains(&more.len()), "{}", more.len());
+        assert!(few.iter().all(|session| more.contains(session)));
+        assert_eq!(taken(PPM).len(), sessions.len());
+        let elsewhere = sessions.iter().filter(|s| canary(50_000).takes(Slot::Promotion, "20", s));
+        assert_ne!(elsewhere.collect::<Vec<_>>(), few, "each binding has its own share");
+    }
+
+    #[test]
+    fn a_canary_is_judged_by_failures_and_time_after_some_calls() {
+        let count = |calls, failed, slow| TrialCount { calls, failed, slow, ..TrialCount::default() };
+        let trial = canary(50_000);
+        assert_eq!(trial.verdict(&count(19, 19, 0)), None);
+        assert_eq!(trial.verdict(&count(20, 20, 0)).unwrap(), "20 of 20 calls failed; at most 2.00 % may");
+        assert_eq!(trial.verdict(&count(100, 2, 10)), None);
+        assert!(trial.verdict(&count(100, 3, 0)).is_some());
+        assert!(trial.verdict(&count(100, 0, 11)).unwrap().contains("longer than 250 ms"));
+        assert_eq!(Trial { kind: TrialKind::Shadow, ..trial }.verdict(&count(100, 100, 0)), None);
+    }
+}
