@@ -121,6 +121,21 @@ impl fmt::Debug for Component {
     }
 }
 
+/// What can be seen of a component without running it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outside {
+    /// Of its bytes.
+    pub digest: Digest,
+    /// Its bytes.
+    pub size: usize,
+    /// The interfaces it needs, with versions.
+    pub imports: Vec<String>,
+    /// The interfaces it gives, with versions.
+    pub exports: Vec<String>,
+    /// The slots whose interface it exports at a version this host speaks, in the order of [`Slot::ALL`].
+    pub slots: Vec<Slot>,
+}
+
 /// A compiled guest, linked, with its functions looked up.
 #[derive(Clone)]
 pub(crate) struct Guest {
@@ -143,6 +158,15 @@ pub(crate) fn at_the_door(bytes: &[u8]) -> Result<(), LoadError> {
         return Err(LoadError::TooLarge { size: bytes.len(), limit: COMPONENT_BYTES_MAX });
     }
     is_component(bytes)
+}
+
+/// What can be seen without compiling, whatever the slot.
+pub(crate) fn outside(bytes: &[u8]) -> Result<Outside, LoadError> {
+    at_the_door(bytes)?;
+    let (imports, exports) = names(bytes)?;
+    let fits = |slot: &Slot| find_contract(*slot, exports.clone()).is_ok();
+    let slots = Slot::ALL.into_iter().filter(fits).collect();
+    Ok(Outside { digest: Digest::of(bytes), size: bytes.len(), imports, exports, slots })
 }
 
 /// What can be seen without compiling: whether the bytes are a component, and whether what it imports and exports is

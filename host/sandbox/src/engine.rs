@@ -2,8 +2,9 @@
 
 use crate::call::{self, Answer, Call};
 use crate::compile::{Compiler, Workshop};
-use crate::component::{self, Exports, Guest};
+use crate::component::{self, Exports, Guest, Outside};
 use crate::host::http::{Clients, Network};
+use crate::host::script::Script;
 use crate::host::{gateway_linker, pure_linker};
 use crate::limits::{Limits, MEMORY_BYTES_MAX, STACK_BYTES_MAX};
 use crate::queue::Pool;
@@ -114,6 +115,12 @@ impl Sandbox {
         Ok(self.loaded().entry(key).or_insert(component).clone())
     }
 
+    /// What a component imports and exports, and which slots it offers to fill. Nothing of it is compiled or
+    /// run; whether it may fill a slot is for [`Sandbox::load`] to say. Takes milliseconds.
+    pub fn look_at(&self, bytes: &[u8]) -> Result<Outside, LoadError> {
+        component::outside(bytes)
+    }
+
     /// Forgets a component. Calls that run go on; bytes are loaded anew when they come again.
     pub fn unload(&self, slot: Slot, digest: Digest) {
         self.loaded().remove(&(digest, slot));
@@ -219,7 +226,7 @@ impl Sandbox {
         &self,
         call: Call,
         request: Q,
-        network: bool,
+        way: Way,
         work: impl AsyncFnOnce(&mut wasmtime::Store<State>, &Guest, &CallContext, &Q) -> call::GuestResult<T>,
     ) -> Result<Answer<T>, Failure>
     where
@@ -228,11 +235,13 @@ impl Sandbox {
         call::check_input(&call, &request)?;
         let _permits = self.gateways.enter(&call.ctx.merchant).await;
         let slot = call.component.slot;
-        let network = if network {
-            let deadline = tokio::time::Instant::now() + Duration::from_millis(call.limits.network_ms);
-            Network::Until { clients: self.clients.clone(), deadline }
-        } else {
-            Network::None
+        let network = match way {
+            Way::None => Network::None,
+            Way::Scripted(script) => Network::Scripted(script),
+            Way::Wire => {
+                let deadline = tokio::time::Instant::now() + Duration::from_millis(call.limits.network_ms);
+                Network::Until { clients: self.clients.clone(), deadline }
+            }
         };
         let state = State::new(slot, &call.ctx, call.binding, &call.limits, network);
         let mut run = call::Run::new(&self.engine, state, call.limits, slot)?;
@@ -241,6 +250,16 @@ impl Sandbox {
         let (value, report) = run.finish(result)?;
         Ok(Answer { value, report })
     }
+}
+
+/// How the requests of a gateway call leave.
+pub(crate) enum Way {
+    /// Not at all.
+    None,
+    /// Over the network.
+    Wire,
+    /// To somebody in this process.
+    Scripted(Arc<dyn Script>),
 }
 
 /// Room for gateway calls: so many in sum, and so many of one merchant.

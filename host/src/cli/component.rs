@@ -23,6 +23,12 @@ pub enum ComponentCommand {
     Rollback(Rollback),
     /// Take a binding out of use; a rollback brings it back.
     Retire(Which),
+    /// Run the cases of a component and compare. No server needed.
+    Test(super::kit::Test),
+    /// Run one case and show the answer. No server needed.
+    Run(super::kit::Run),
+    /// What a host would say at upload, and the conformance suite of the slot. No server needed.
+    Check(super::kit::Check),
     /// Change the share of the checkouts that a canary takes.
     Canary(Canary),
     /// Make the shadow or canary of a binding the active one.
@@ -223,6 +229,9 @@ pub async fn run(command: ComponentCommand) -> anyhow::Result<ExitCode> {
         ComponentCommand::History(which) => history(which).await,
         ComponentCommand::Rollback(rollback) => roll_back(rollback).await,
         ComponentCommand::Retire(which) => retire(which).await,
+        ComponentCommand::Test(args) => super::kit::test(args).await,
+        ComponentCommand::Run(args) => super::kit::run(args).await,
+        ComponentCommand::Check(args) => super::kit::check(args).await,
         ComponentCommand::Canary(args) => canary(args).await,
         ComponentCommand::Promote(which) => turn("/promote", which).await,
         ComponentCommand::Withdraw(which) => turn("/withdraw", which).await,

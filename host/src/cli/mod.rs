@@ -2,6 +2,7 @@
 
 mod backtest;
 mod component;
+mod kit;
 mod record;
 mod secret;
 mod seed;
