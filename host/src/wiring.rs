@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use async_trait::async_trait;
 use base64::Engine as _;
 use rand::RngCore as _;
 use till_commerce::Shop;
@@ -13,8 +14,8 @@ use till_commerce::checkout::CheckoutSteps;
 use till_commerce::checkout::steps::Numbers;
 use till_engine::ports::Clock;
 use till_engine::runner::{Error as RunnerError, Runner};
-use till_registry::{Registry, Vault};
-use till_sandbox::{Compiler, Sandbox, SandboxConfig};
+use till_registry::{Conformance, Registry, Vault};
+use till_sandbox::{Binding, Compiler, Component, Sandbox, SandboxConfig};
 use till_store::{Options, Store};
 use uuid::Uuid;
 
@@ -54,7 +55,8 @@ pub async fn build(
     let sandbox = Sandbox::new(SandboxConfig { compiler, ..SandboxConfig::default() });
     let sandbox = sandbox.context("make the sandbox")?;
     let vault = vault(database, secrets_key).context("get the key for merchants' secrets")?;
-    let registry = Arc::new(Registry::new(store.clone(), sandbox, vault));
+    let registry = Registry::new(store.clone(), sandbox, vault).with_conformance(Arc::new(Suites));
+    let registry = Arc::new(registry);
     let numbers = Arc::new(Numbers::new(store.clone()));
     let steps = Arc::new(CheckoutSteps::new(store.clone(), registry.clone(), numbers.clone()));
     let host = format!("host-{}", Uuid::now_v7().simple());
@@ -82,6 +84,35 @@ pub async fn build(
 fn this_program() -> std::io::Result<PathBuf> {
     let running = Path::new("/proc/self/exe");
     if running.exists() { Ok(running.to_owned()) } else { std::env::current_exe() }
+}
+
+/// The conformance suites of the kit: what `till component check` runs is what a push must pass.
+struct Suites;
+
+#[async_trait]
+impl Conformance for Suites {
+    async fn run(
+        &self,
+        sandbox: &Arc<Sandbox>,
+        component: &Arc<Component>,
+        config: &str,
+        binding: &Arc<Binding>,
+    ) -> Vec<String> {
+        use till_kit::conformance::{Status, with_tables};
+        let (sandbox, component, config) = (sandbox.clone(), component.clone(), config.to_owned());
+        let (binding, runtime) = (binding.clone(), tokio::runtime::Handle::current());
+        // On a thread of its own: some hundred calls one after the other, whose futures stay on their thread.
+        let ran = tokio::task::spawn_blocking(move || {
+            runtime.block_on(with_tables(&sandbox, &component, &config, &binding.tables))
+        });
+        match ran.await {
+            Ok(found) => {
+                let failed = found.checks.into_iter().filter(|check| check.status == Status::Failed);
+                failed.map(|check| format!("{}: {}", check.name, check.detail)).collect()
+            }
+            Err(error) => vec![format!("the suite did not run to its end: {error}")],
+        }
+    }
 }
 
 /// The vault for merchants' secrets: with the operator's key, or with one that is made once and kept beside a SQLite

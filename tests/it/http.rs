@@ -7,14 +7,14 @@ use till_tests::host::{Host, submit_body, token, token_for};
 pub(crate) struct Shop {
     pub(crate) host: Host,
     pub(crate) simulator: Simulator,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 pub(crate) async fn open() -> Shop {
     let simulator = Simulator::start();
     let folder = tempfile::tempdir().expect("a temporary folder");
     till_tests::template(folder.path(), &simulator.url).await;
-    Shop { host: Host::start(folder.path(), None), simulator, _folder: folder }
+    Shop { host: Host::start(folder.path(), None), simulator, folder }
 }
 
 impl Shop {
@@ -39,6 +39,11 @@ impl Shop {
         let (status, body) = self.call("POST", "/api/v1/checkout/initiate", None).await;
         assert_eq!(status, 201, "{body}");
         body["checkoutSessionId"].as_str().expect("an id").to_owned()
+    }
+
+    /// Stops the host and starts it again on the same database.
+    pub(crate) fn restart(&mut self) {
+        self.host.restart(self.folder.path());
     }
 
     pub(crate) async fn alive(&self) {

@@ -9,6 +9,7 @@ mod expiry;
 mod http;
 mod kit;
 mod limits;
+mod merchants;
 mod payments;
 mod rollback;
 mod sweep;

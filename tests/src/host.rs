@@ -117,6 +117,13 @@ impl Host {
         }
     }
 
+    /// SIGKILL, and a new process over the same database.
+    pub fn restart(&mut self, folder: &Path) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        *self = Host::start(folder, None);
+    }
+
     /// SIGKILL, from outside.
     pub fn kill(mut self) {
         let _ = self.process.kill();

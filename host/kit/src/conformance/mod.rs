@@ -17,9 +17,10 @@ mod tax;
 use crate::Fixture;
 use crate::run::name_of;
 use serde::Serialize;
+use std::collections::HashMap;
 use std::sync::Arc;
 use till_sandbox::wit::types::{CallContext, ComponentError, ErrorDetail};
-use till_sandbox::{Binding, Call, Component, Failure, Limits, Sandbox, Slot};
+use till_sandbox::{Binding, Call, Component, Failure, Limits, Sandbox, Slot, Table};
 
 /// How a check went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -72,6 +73,16 @@ pub async fn conformance(sandbox: &Sandbox, component: &Arc<Component>, config: 
     with_fixtures(sandbox, component, config, &[]).await
 }
 
+/// Like [`conformance`], with the tables that the component will look things up in.
+pub async fn with_tables(
+    sandbox: &Sandbox,
+    component: &Arc<Component>,
+    config: &str,
+    tables: &HashMap<String, Arc<Table>>,
+) -> Conformance {
+    run(sandbox, component, config, tables, &[]).await
+}
+
 /// Like [`conformance`]; webhooks that fixtures show as genuine are also tried with changes.
 pub async fn with_fixtures(
     sandbox: &Sandbox,
@@ -79,7 +90,18 @@ pub async fn with_fixtures(
     config: &str,
     fixtures: &[Fixture],
 ) -> Conformance {
-    let mut suite = Suite { sandbox, component, config, checks: Vec::new() };
+    run(sandbox, component, config, &HashMap::new(), fixtures).await
+}
+
+async fn run(
+    sandbox: &Sandbox,
+    component: &Arc<Component>,
+    config: &str,
+    tables: &HashMap<String, Arc<Table>>,
+    fixtures: &[Fixture],
+) -> Conformance {
+    let binding = Arc::new(Binding { tables: tables.clone(), ..Binding::default() });
+    let mut suite = Suite { sandbox, component, config, binding, checks: Vec::new() };
     suite.config();
     match component.slot {
         Slot::Pricing => pricing::run(&mut suite).await,
@@ -100,6 +122,7 @@ struct Suite<'a> {
     sandbox: &'a Sandbox,
     component: &'a Arc<Component>,
     config: &'a str,
+    binding: Arc<Binding>,
     checks: Vec<Check>,
 }
 
@@ -154,7 +177,7 @@ impl Suite<'_> {
                 config: config.to_owned(),
                 attributes: Vec::new(),
             },
-            binding: Binding::empty(),
+            binding: self.binding.clone(),
             limits: Limits::default(),
             background: false,
         }

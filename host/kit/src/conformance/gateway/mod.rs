@@ -119,7 +119,7 @@ async fn furnish<'a>(suite: &Suite<'a>) -> (Gateway<'a>, bool) {
             secrets,
             allowed_origins: origins.clone(),
             allow_private_addresses: true, // A script answers; nothing is reached.
-            ..Binding::default()
+            ..(*suite.binding).clone()
         });
         let provider = Provider::new(Fault::ServerError);
         let told = gateway.moves(Function::Authorize, KEYS[0], usd(4_711), &provider).await;
