@@ -6,7 +6,7 @@ use crate::component::{self, Exports, Guest, Outside};
 use crate::host::http::{Clients, Network};
 use crate::host::script::Script;
 use crate::host::{gateway_linker, pure_linker};
-use crate::limits::{Limits, MEMORY_BYTES_MAX, STACK_BYTES_MAX};
+use crate::limits::{Limits, MEMORY_BYTES_MAX, STACK_BYTES_MAX, SharedMemory, THREAD_STACK_BYTES};
 use crate::queue::Pool;
 use crate::state::State;
 use crate::wit::types::{CallContext, ComponentInfo};
@@ -140,6 +140,7 @@ impl Sandbox {
             };
             thread::Builder::new()
                 .name("till-describe".to_owned())
+                .stack_size(THREAD_STACK_BYTES)
                 .spawn_scoped(scope, work)?
                 .join()
                 .unwrap_or_else(|_| Err(std::io::Error::other("the thread that asks the component panicked")))
@@ -233,7 +234,7 @@ impl Sandbox {
         Q: serde::Serialize,
     {
         call::check_input(&call, &request)?;
-        let _permits = self.gateways.enter(&call.ctx.merchant).await;
+        let permits = self.gateways.enter(&call.ctx.merchant).await;
         let slot = call.component.slot;
         let network = match way {
             Way::None => Network::None,
@@ -243,7 +244,8 @@ impl Sandbox {
                 Network::Until { clients: self.clients.clone(), deadline }
             }
         };
-        let state = State::new(slot, &call.ctx, call.binding, &call.limits, network);
+        let state =
+            State::new(slot, &call.ctx, call.binding, &call.limits, network).sharing(permits.memory.clone());
         let mut run = call::Run::new(&self.engine, state, call.limits, slot)?;
         let result =
             run.in_time(async |store| work(store, &call.component.guest, &call.ctx, &request).await).await;
@@ -266,11 +268,19 @@ pub(crate) enum Way {
 struct Gateways {
     all: Semaphore,
     each: usize,
-    by_merchant: Mutex<HashMap<String, Arc<Semaphore>>>,
+    by_merchant: Mutex<HashMap<String, Arc<Room>>>,
+}
+
+/// A merchant's share of the room: places, and memory for all of them together.
+struct Room {
+    places: Arc<Semaphore>,
+    memory: Arc<SharedMemory>,
 }
 
 /// Held while a gateway call runs.
 struct Permits<'a> {
+    memory: Arc<SharedMemory>,
+    _room: Arc<Room>,
     _merchant: OwnedSemaphorePermit,
     _all: SemaphorePermit<'a>,
 }
@@ -288,19 +298,21 @@ impl Gateways {
     /// nothing from the others.
     async fn enter(&self, merchant: &str) -> Permits<'_> {
         let own = self.room_of(merchant);
-        let merchant = own.acquire_owned().await.expect("the room of a merchant is never closed");
+        let places = own.places.clone();
+        let merchant = places.acquire_owned().await.expect("the room of a merchant is never closed");
         let all = self.all.acquire().await.expect("the room of all is never closed");
-        Permits { _merchant: merchant, _all: all }
+        Permits { memory: own.memory.clone(), _room: own, _merchant: merchant, _all: all }
     }
 
-    fn room_of(&self, merchant: &str) -> Arc<Semaphore> {
+    fn room_of(&self, merchant: &str) -> Arc<Room> {
         let mut rooms = self.by_merchant.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(room) = rooms.get(merchant) {
             return room.clone();
         }
         // Before a merchant is added, those that nobody is in or waits for are forgotten.
         rooms.retain(|_, room| Arc::strong_count(room) > 1);
-        let room = Arc::new(Semaphore::new(self.each));
+        let places = Arc::new(Semaphore::new(self.each));
+        let room = Arc::new(Room { places, memory: Arc::default() });
         rooms.insert(merchant.to_owned(), room.clone());
         room
     }
@@ -359,6 +371,7 @@ pub(crate) fn compile_settings() -> Config {
         .consume_fuel(true)
         .epoch_interruption(true)
         .max_wasm_stack(STACK_BYTES_MAX)
+        .async_stack_size(THREAD_STACK_BYTES)
         .cranelift_nan_canonicalization(true)
         .wasm_relaxed_simd(false)
         .wasm_memory64(false)

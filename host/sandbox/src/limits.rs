@@ -1,20 +1,27 @@
 //! How much a guest may use: each number with its reason, and the memory limiter that records why.
 
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use wasmtime::ResourceLimiter;
 
 /// Largest binary taken in. Python guests with their interpreter are 18 MiB.
 pub const COMPONENT_BYTES_MAX: usize = 32 << 20;
-/// Linear memory of all a guest's modules together. Holds a Python interpreter four times over.
-pub const MEMORY_BYTES_MAX: u64 = 64 << 20;
+/// Linear memory of all a guest's modules together. Holds a Python interpreter eight times over.
+pub const MEMORY_BYTES_MAX: u64 = 128 << 20;
+/// Linear memory of all gateway calls of one merchant that run at one time: they wait for the network with their
+/// memory in hand. Forty calls of a Rust gateway take 50 MiB.
+pub const GATEWAY_MEMORY_BYTES_MAX: u64 = 512 << 20;
 /// A warm Rust guest uses 0.1 M for a cart of 20 lines, QuickJS 1.4 M: room for a hundred times that.
 pub const FUEL_MAX: u64 = 200_000_000;
-/// A request or an answer in one direction. A cart of 20 lines is 3 kB.
-pub const TRANSFER_BYTES_MAX: u64 = 1 << 20;
+/// A request or an answer in one direction. A cart of 20 lines is 3 kB, one of 500 lines 80.
+pub const TRANSFER_BYTES_MAX: u64 = 4 << 20;
 /// Waiting for the network in one call of a gateway.
 pub const NETWORK_MS_MAX: u64 = 10_000;
-/// The guest's own stack. Rust guests use a few kB; deep recursion ends in milliseconds.
-pub const STACK_BYTES_MAX: usize = 512 << 10;
+/// The guest's own stack. Rust guests use a few kB, interpreters some hundred; deep recursion ends in milliseconds.
+pub const STACK_BYTES_MAX: usize = 6 << 20;
+/// Stack of a thread that guests run on: theirs, and ours above and below it.
+pub(crate) const THREAD_STACK_BYTES: usize = STACK_BYTES_MAX + (2 << 20);
 /// Elements of a function table. The largest seen, of a Python guest, has 12,000.
 const TABLE_ELEMENTS_MAX: usize = 50_000;
 /// Nanoseconds that a thousand units of fuel take on a slow machine (measured 200 to 620), times ten:
@@ -73,17 +80,45 @@ impl std::fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
+/// Memory that several instances share.
+#[derive(Debug, Default)]
+pub(crate) struct SharedMemory(AtomicU64);
+
 /// Counts the memory of one instance and says no above the limit.
 pub(crate) struct MemoryLimiter {
     limit: u64,
     in_use: u64,
+    shared: Option<Arc<SharedMemory>>,
     pub(crate) peak: u64,
     pub(crate) refused: Option<Refused>,
 }
 
 impl MemoryLimiter {
     pub(crate) fn new(limit: u64) -> Self {
-        MemoryLimiter { limit, in_use: 0, peak: 0, refused: None }
+        MemoryLimiter { limit, in_use: 0, shared: None, peak: 0, refused: None }
+    }
+
+    /// Of an instance that has no memory yet: counts together with others.
+    pub(crate) fn shared_with(mut self, shared: Arc<SharedMemory>) -> Self {
+        self.shared = Some(shared);
+        self
+    }
+
+    /// Takes from what is shared, unless too much of it is taken.
+    fn take_shared(&self, more: u64) -> Result<(), Refused> {
+        let Some(shared) = &self.shared else { return Ok(()) };
+        let limit = GATEWAY_MEMORY_BYTES_MAX;
+        let fits = |taken: u64| taken.checked_add(more).filter(|taken| *taken <= limit);
+        let taken = shared.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits);
+        taken.map(|_| ()).map_err(|taken| Refused { limit, wanted: taken.saturating_add(more) })
+    }
+}
+
+impl Drop for MemoryLimiter {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.shared {
+            shared.0.fetch_sub(self.in_use, Ordering::Relaxed);
+        }
     }
 }
 
@@ -94,9 +129,10 @@ impl ResourceLimiter for MemoryLimiter {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let wanted = self.in_use.saturating_add(desired.saturating_sub(current) as u64);
-        if wanted > self.limit {
-            let refused = Refused { limit: self.limit, wanted };
+        let more = desired.saturating_sub(current) as u64;
+        let wanted = self.in_use.saturating_add(more);
+        let own = if wanted > self.limit { Err(Refused { limit: self.limit, wanted }) } else { Ok(()) };
+        if let Err(refused) = own.and_then(|()| self.take_shared(more)) {
             self.refused = Some(refused);
             return Err(refused.into()); // Ends the call here: "no" would become an abort without words.
         }
@@ -128,6 +164,22 @@ mod tests {
         assert_eq!(error.downcast_ref(), Some(&Refused { limit: 100, wanted: 101 }));
         assert_eq!(limiter.refused, Some(Refused { limit: 100, wanted: 101 }));
         assert_eq!(limiter.peak, 100);
+    }
+
+    #[test]
+    fn what_is_shared_is_counted_together_and_given_back() {
+        let shared = Arc::new(SharedMemory::default());
+        let limiter = || MemoryLimiter::new(u64::MAX).shared_with(shared.clone());
+        let most = GATEWAY_MEMORY_BYTES_MAX as usize;
+        let (mut one, mut other) = (limiter(), limiter());
+        assert!(one.memory_growing(0, most - 10, None).unwrap());
+        let error = other.memory_growing(0, 11, None).unwrap_err();
+        let refused = Refused { limit: most as u64, wanted: most as u64 + 1 };
+        assert_eq!(error.downcast_ref(), Some(&refused));
+        drop(one);
+        assert!(other.memory_growing(0, 11, None).unwrap());
+        drop(other);
+        assert_eq!(shared.0.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! one call, not by a thousand. What nobody waits for (shadows, backtests) runs when nothing else does.
 
 use crate::Error;
+use crate::limits::THREAD_STACK_BYTES;
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -105,6 +106,7 @@ impl Pool {
                 tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Thread)?;
             let thread = thread::Builder::new()
                 .name(format!("till-pure-{n}"))
+                .stack_size(THREAD_STACK_BYTES)
                 .spawn(move || {
                     // WASI's blocking calls want a runtime near them, or they start one of their own.
                     let _entered = runtime.enter();

@@ -4,7 +4,7 @@ use crate::host::clock::{Frozen, FrozenView};
 use crate::host::http::{Hooks, Network};
 use crate::host::output::Output;
 use crate::host::random::Seeded;
-use crate::limits::{Limits, MemoryLimiter};
+use crate::limits::{Limits, MemoryLimiter, SharedMemory};
 use crate::report::{Report, Words};
 use crate::wit::types::CallContext;
 use crate::{Binding, Slot};
@@ -60,6 +60,12 @@ impl State {
             binding,
             words,
         }
+    }
+
+    /// Counts the instance's memory together with that of others.
+    pub(crate) fn sharing(self, memory: Arc<SharedMemory>) -> Self {
+        let limiter = self.limiter.shared_with(memory);
+        State { limiter, ..self }
     }
 
     pub(crate) fn words(&self) -> MutexGuard<'_, Words> {

@@ -34,7 +34,7 @@ async fn the_limit_of_the_call_counts() {
 async fn a_memory_bomb_is_told_what_it_wanted() {
     let failure = attack("memory").await.unwrap_err();
     let FailureKind::OutOfMemory { limit, wanted } = failure.kind else { panic!("{failure}") };
-    assert_eq!(limit, 64 << 20);
+    assert_eq!(limit, 128 << 20);
     assert!(wanted > limit);
     assert!(failure.report.memory_peak_bytes <= limit && failure.report.memory_peak_bytes > limit / 2);
 }
@@ -42,7 +42,7 @@ async fn a_memory_bomb_is_told_what_it_wanted() {
 #[tokio::test]
 async fn recursion_ends_at_the_stack() {
     let failure = attack("recursion").await.unwrap_err();
-    assert_eq!(failure.kind, FailureKind::StackTooDeep { limit: 512 << 10 });
+    assert_eq!(failure.kind, FailureKind::StackTooDeep { limit: 6 << 20 });
 }
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn leaving_is_a_crash_and_not_an_answer() {
 #[tokio::test]
 async fn a_huge_answer_is_not_taken_in() {
     let failure = attack("big-answer").await.unwrap_err();
-    assert_eq!(failure.kind, FailureKind::OutputTooLarge { limit: 1 << 20 });
+    assert_eq!(failure.kind, FailureKind::OutputTooLarge { limit: 4 << 20 });
 }
 
 #[tokio::test]

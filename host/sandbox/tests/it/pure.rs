@@ -166,10 +166,10 @@ async fn a_component_is_called_only_in_its_slot_and_with_inputs_that_fit() {
     assert_eq!(failure.kind, FailureKind::WrongSlot { called: Slot::Pricing, component: Slot::Promotion });
 
     let mut request = promotion_request(1, "X");
-    request.cart.id = "x".repeat(2 << 20);
+    request.cart.id = "x".repeat(5 << 20);
     let failure = SANDBOX.promote(call(component, "{}"), request).await.unwrap_err();
     assert!(
-        matches!(failure.kind, FailureKind::InputTooLarge { limit, size } if limit == 1 << 20 && size > 2 << 20)
+        matches!(failure.kind, FailureKind::InputTooLarge { limit, size } if limit == 4 << 20 && size > 5 << 20)
     );
 }
 
