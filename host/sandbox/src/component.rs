@@ -121,6 +121,21 @@ impl fmt::Debug for Component {
     }
 }
 
+/// What can be seen of a component without running it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outside {
+    /// Of its bytes.
+    pub digest: Digest,
+    /// Its bytes.
+    pub size: usize,
+    /// The interfaces it needs, with versions.
+    pub imports: Vec<String>,
+    /// The interfaces it gives, with versions.
+    pub exports: Vec<String>,
+    /// The slots whose interface it exports at a version this host speaks, in the order of [`Slot::ALL`].
+    pub slots: Vec<Slot>,
+}
+
 /// A compiled guest, linked, with its functions looked up.
 #[derive(Clone)]
 pub(crate) struct Guest {
@@ -145,6 +160,24 @@ pub(crate) fn at_the_door(bytes: &[u8]) -> Result<(), LoadError> {
     is_component(bytes)
 }
 
+/// What a compiled component shows.
+pub(crate) fn outside(engine: &Engine, wasm: &Wasm, digest: Digest, size: usize) -> Outside {
+    let imports = wasm.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect();
+    let exports = interfaces(engine, wasm);
+    let fits = |slot: &Slot| find_contract(*slot, exports.clone()).is_ok();
+    let slots = Slot::ALL.into_iter().filter(fits).collect();
+    Outside { digest, size, imports, exports, slots }
+}
+
+/// The interfaces a component exports.
+fn interfaces(engine: &Engine, wasm: &Wasm) -> Vec<String> {
+    wasm.component_type()
+        .exports(engine)
+        .filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentInstance(_)))
+        .map(|(name, _)| name.to_owned())
+        .collect()
+}
+
 /// Checks a compiled component, but for `describe`. Also gives the contract version found.
 pub(crate) fn check(
     engine: &Engine,
@@ -164,12 +197,7 @@ pub(crate) fn check(
         return Err(LoadError::Imports { slot, offenders });
     }
 
-    let exports: Vec<String> = ty
-        .exports(engine)
-        .filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentInstance(_)))
-        .map(|(name, _)| name.to_owned())
-        .collect();
-    let contract = find_contract(slot, exports)?;
+    let contract = find_contract(slot, interfaces(engine, wasm))?;
 
     let broken = |source| LoadError::Contract { contract: contract.clone(), source };
     let pre = linker.instantiate_pre(wasm).map_err(broken)?;

@@ -35,11 +35,12 @@ mod slot;
 mod state;
 
 pub use binding::{Binding, Origin, OriginError, Secret};
-pub use call::{Answer, Call};
+pub use call::{Answer, Call, ScriptedGateway};
 pub use compile::{COMPILE_CPU_S, Compiler, compile_file};
-pub use component::{Component, Digest};
+pub use component::{Component, Digest, Outside};
 pub use engine::{Sandbox, SandboxConfig};
 pub use error::{CompileFailure, Error, Failure, FailureKind, LoadError, Offender};
+pub use host::script::{Asked, Reply, Script, Scripted};
 pub use limits::Limits;
 pub use report::{Exchange, LogLine, Report};
 pub use slot::{Slot, UnknownSlot};

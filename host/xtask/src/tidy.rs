@@ -13,6 +13,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("till-engine", &["till-model"]),
     ("till-store", &["till-engine", "till-model"]),
     ("till-sandbox", &["till-model"]),
+    ("till-kit", &["till-sandbox", "till-model"]),
     ("till-registry", &["till-sandbox", "till-store", "till-engine"]),
     ("till-commerce", &["till-registry", "till-sandbox", "till-store", "till-engine", "till-model"]),
     (

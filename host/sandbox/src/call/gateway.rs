@@ -2,18 +2,19 @@
 
 use super::{Answer, Call, check_slot};
 use crate::component::Exports;
+use crate::engine::Way;
 use crate::wit::gateway::{
     Capabilities, CaptureRequest, FindRequest, FindResult, PaymentRequest, PaymentResult, PrepareResult,
     ProceedRequest, RefundRequest, VoidRequest, WebhookRequest, WebhookResult,
 };
 use crate::{Failure, Sandbox, Slot};
 
-/// A call of one function, with the network or without.
+/// A call of one function, its requests sent this way.
 macro_rules! gateway_call {
-    ($sandbox:ident, $call:ident, $request:ident, $function:ident, network: $network:literal) => {{
+    ($sandbox:ident, $call:ident, $request:ident, $function:ident, $way:expr) => {{
         check_slot(&$call, Slot::PaymentGateway)?;
         $sandbox
-            .on_runtime($call, $request, $network, async |store, guest, ctx, request| {
+            .on_runtime($call, $request, $way, async |store, guest, ctx, request| {
                 let Exports::Gateway(indices) = &guest.exports else {
                     unreachable!("the exports are those of the slot, which was checked");
                 };
@@ -23,12 +24,13 @@ macro_rules! gateway_call {
             .await
     }};
 }
+pub(super) use gateway_call;
 
 impl Sandbox {
     /// What the gateway can do with this configuration. No network.
     pub async fn capabilities(&self, call: Call) -> Result<Answer<Capabilities>, Failure> {
         check_slot(&call, Slot::PaymentGateway)?;
-        self.on_runtime(call, (), false, async |store, guest, ctx, _request| {
+        self.on_runtime(call, (), Way::None, async |store, guest, ctx, _request| {
             let Exports::Gateway(indices) = &guest.exports else {
                 unreachable!("the exports are those of the slot, which was checked");
             };
@@ -44,7 +46,7 @@ impl Sandbox {
         call: Call,
         request: PaymentRequest,
     ) -> Result<Answer<PrepareResult>, Failure> {
-        gateway_call!(self, call, request, call_prepare, network: true)
+        gateway_call!(self, call, request, call_prepare, Way::Wire)
     }
 
     /// Reserves the money, or takes it.
@@ -53,7 +55,7 @@ impl Sandbox {
         call: Call,
         request: PaymentRequest,
     ) -> Result<Answer<PaymentResult>, Failure> {
-        gateway_call!(self, call, request, call_authorize, network: true)
+        gateway_call!(self, call, request, call_authorize, Way::Wire)
     }
 
     /// Goes on after the shopper came back.
@@ -62,7 +64,7 @@ impl Sandbox {
         call: Call,
         request: ProceedRequest,
     ) -> Result<Answer<PaymentResult>, Failure> {
-        gateway_call!(self, call, request, call_proceed, network: true)
+        gateway_call!(self, call, request, call_proceed, Way::Wire)
     }
 
     /// Takes reserved money.
@@ -71,22 +73,22 @@ impl Sandbox {
         call: Call,
         request: CaptureRequest,
     ) -> Result<Answer<PaymentResult>, Failure> {
-        gateway_call!(self, call, request, call_capture, network: true)
+        gateway_call!(self, call, request, call_capture, Way::Wire)
     }
 
     /// Drops a reservation.
     pub async fn void(&self, call: Call, request: VoidRequest) -> Result<Answer<PaymentResult>, Failure> {
-        gateway_call!(self, call, request, call_void, network: true)
+        gateway_call!(self, call, request, call_void, Way::Wire)
     }
 
     /// Gives money back.
     pub async fn refund(&self, call: Call, request: RefundRequest) -> Result<Answer<PaymentResult>, Failure> {
-        gateway_call!(self, call, request, call_refund, network: true)
+        gateway_call!(self, call, request, call_refund, Way::Wire)
     }
 
     /// Asks what became of an attempt.
     pub async fn find(&self, call: Call, request: FindRequest) -> Result<Answer<FindResult>, Failure> {
-        gateway_call!(self, call, request, call_find, network: true)
+        gateway_call!(self, call, request, call_find, Way::Wire)
     }
 
     /// Checks and reads a webhook. No network.
@@ -95,7 +97,7 @@ impl Sandbox {
         call: Call,
         request: WebhookRequest,
     ) -> Result<Answer<WebhookResult>, Failure> {
-        gateway_call!(self, call, request, call_verify_event, network: false)
+        gateway_call!(self, call, request, call_verify_event, Way::None)
     }
 }
 

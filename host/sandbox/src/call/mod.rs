@@ -2,6 +2,9 @@
 
 mod gateway;
 mod pure;
+mod scripted;
+
+pub use scripted::ScriptedGateway;
 
 use crate::component::Component;
 use crate::engine::TICK;

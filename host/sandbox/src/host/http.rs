@@ -4,13 +4,14 @@
 //! and the record of every exchange. Nothing is retried or redirected here: one request of the guest is
 //! at most one request on the wire, and the guest sees an answer only when all of it is there.
 
+use super::script::{Asked, Reply, Script, Scripted};
 use crate::binding::{Binding, Origin};
 use crate::report::{Exchange, prefix};
 use crate::{Error, Secret};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Request, Response, Uri};
+use hyper::{Request, Response, StatusCode, Uri};
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::collections::HashMap;
@@ -129,6 +130,8 @@ pub(crate) enum Network {
     None,
     /// Requests go to the binding's origins until the time is up.
     Until { clients: Arc<Clients>, deadline: Instant },
+    /// Requests are judged and recorded as ever, and somebody in this process answers them.
+    Scripted(Arc<dyn Script>),
 }
 
 /// Stands between the guest's `wasi:http` and the wire.
@@ -272,8 +275,10 @@ impl Sender {
     ) -> Result<Response<Bytes>, Lost> {
         let (parts, body) = request.into_parts();
         let url = self.allow(&parts.uri)?;
-        let Network::Until { clients, deadline } = &self.network else {
-            return Err(Lost::Denied("this call has no network".to_owned()));
+        let (clients, deadline) = match &self.network {
+            Network::Until { clients, deadline } => (clients, deadline),
+            Network::Scripted(script) => return self.play(index, script.as_ref(), parts, body).await,
+            Network::None => return Err(Lost::Denied("this call has no network".to_owned())),
         };
         let headers = self.headers(&parts.headers)?;
         let asked = options.and_then(|o| o.first_byte_timeout).map(|wait| started + wait);
@@ -301,6 +306,48 @@ impl Sender {
             self.receive(index, response, close_ends_body).await
         };
         timeout_at(until, answer).await.map_err(|_| Lost::TooLate)?
+    }
+
+    /// One exchange with a script, recorded as one on the wire would be.
+    async fn play(
+        &self,
+        index: usize,
+        script: &dyn Script,
+        parts: hyper::http::request::Parts,
+        body: WasiBody,
+    ) -> Result<Response<Bytes>, Lost> {
+        self.headers(&parts.headers)?; // A secret that is missing fails here too.
+        let body = collect(body).await?;
+        self.record.update(index, |exchange| exchange.request_body = self.blanked(&body));
+        let asked = Asked {
+            method: parts.method.to_string(),
+            uri: parts.uri.to_string(),
+            headers: shown(&parts.headers),
+            body: body.to_vec(),
+        };
+        self.record.update(index, |exchange| exchange.sent = true);
+        let (reply, cut) = match script.answer(&asked) {
+            Scripted::Whole(reply) => (reply, false),
+            Scripted::CutOff(reply) => (reply, true),
+            Scripted::TimedOut => return Err(Lost::TooLate),
+            Scripted::Refused(why) => {
+                self.record.update(index, |exchange| exchange.sent = false);
+                return Err(Lost::NoConnection(why));
+            }
+        };
+        let mut answer = reply.response()?;
+        self.record.update(index, |exchange| {
+            exchange.status = Some(answer.status().as_u16());
+            exchange.response_headers = self.recorded(answer.headers());
+            exchange.response_body = self.blanked(answer.body());
+            exchange.complete = !cut;
+        });
+        if cut {
+            return Err(Lost::ResponseIncomplete("it breaks off".to_owned()));
+        }
+        answer.headers_mut().remove(header::TRANSFER_ENCODING);
+        answer.headers_mut().remove(header::CONNECTION);
+        Ok(answer)
     }
 
     async fn receive(
@@ -421,6 +468,31 @@ async fn collect(mut body: WasiBody) -> Result<Bytes, Lost> {
         all.extend_from_slice(&data);
     }
     Ok(all.freeze())
+}
+
+impl Reply {
+    fn response(self) -> Result<Response<Bytes>, Lost> {
+        let unusable =
+            |what: String| Lost::ResponseIncomplete(format!("the script's {what} is not valid HTTP"));
+        if self.body.len() > BODY_BYTES_MAX {
+            return Err(Lost::ResponseTooLarge);
+        }
+        let mut response = Response::new(Bytes::from(self.body));
+        *response.status_mut() =
+            StatusCode::from_u16(self.status).map_err(|_| unusable(format!("status {}", self.status)))?;
+        for (name, value) in self.headers {
+            let header = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(&value).ok());
+            let (name, value) = header.ok_or_else(|| unusable(format!("header `{name}`")))?;
+            response.headers_mut().append(name, value);
+        }
+        Ok(response)
+    }
+}
+
+/// The headers as the guest wrote them.
+fn shown(headers: &HeaderMap) -> Vec<(String, String)> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect()
 }
 
 /// Replaces each `{secret:NAME}` of a header value.

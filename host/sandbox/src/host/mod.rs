@@ -5,6 +5,7 @@ pub(crate) mod http;
 pub(crate) mod log;
 pub(crate) mod output;
 pub(crate) mod random;
+pub(crate) mod script;
 pub(crate) mod signing;
 pub(crate) mod tables;
 
