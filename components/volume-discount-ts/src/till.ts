@@ -1,0 +1,67 @@
+// What a component in TypeScript needs beside the contract: exact amounts and typed errors.
+import type { CallContext, ComponentError } from "till:checkout/types@0.1.0";
+
+/**
+ * Wraps the functions of a component so that no number is ever rounded without a word.
+ *
+ * QuickJS hands every whole number of the contract over as a JavaScript number. Beyond ±(2^53 − 1) it
+ * would be rounded, and a fraction that is returned would be cut off. Here both throw, with the field.
+ */
+export function exact<Rules extends object>(rules: Rules): Rules {
+    const wrapped: Record<string, unknown> = {};
+    for (const [name, rule] of Object.entries(rules)) {
+        wrapped[name] = (...request: unknown[]) => {
+            request.forEach((part, index) => check(part, index === 0 ? "context" : "request"));
+            const result: unknown = rule(...request);
+            check(result, "result");
+            return result;
+        };
+    }
+    return wrapped as Rules;
+}
+
+function check(value: unknown, path: string): void {
+    if (typeof value === "number") {
+        if (!Number.isSafeInteger(value)) throw new RangeError(`${path} is ${value}: not a whole number within ±(2^53 − 1)`);
+    } else if (typeof value === "bigint") {
+        throw new RangeError(`${path} is a bigint: use number(${value}n)`);
+    } else if (Array.isArray(value)) {
+        for (let index = 0; index < value.length; index += 1) check(value[index], `${path}[${index}]`);
+    } else if (typeof value === "object" && value !== null) {
+        for (const name in value) check((value as Record<string, unknown>)[name], `${path}.${name}`);
+    }
+}
+
+/** A whole number as the contract wants it. Throws where it would not be exact. */
+export function number(value: bigint): number {
+    const result = Number(value);
+    if (!Number.isSafeInteger(result)) throw new RangeError(`${value} is beyond ±(2^53 − 1)`);
+    return result;
+}
+
+/** `amount × count`, exact. */
+export function times(amount: number, count: number): number {
+    return number(BigInt(amount) * BigInt(count));
+}
+
+/** The sum, exact. */
+export function plus(...amounts: number[]): number {
+    return number(amounts.reduce((sum, amount) => sum + BigInt(amount), 0n));
+}
+
+/** A share of an amount in parts per million; halves are rounded away from zero. */
+export function share(amount: number, ppm: number): number {
+    const exactly = BigInt(amount) * BigInt(ppm);
+    const half = exactly < 0n ? -500_000n : 500_000n;
+    return number((exactly + half) / 1_000_000n);
+}
+
+/** The configuration of the binding. The host has checked it against the schema that `describe` gives. */
+export function configOf<Config>(ctx: CallContext): Config {
+    return JSON.parse(ctx.config) as Config;
+}
+
+/** To be thrown: this component cannot answer. `tag` says who can mend it. */
+export function problem(tag: ComponentError["tag"], code: string, text: string, path?: string): ComponentError {
+    return { tag, val: { code, text, path: path ?? null, retryAfterMs: null, attributes: [] } };
+}
