@@ -22,6 +22,12 @@ pub enum ComponentCommand {
     Rollback(Rollback),
     /// Take a binding out of use; a rollback brings it back.
     Retire(Which),
+    /// Run the cases of a component and compare. No server needed.
+    Test(super::kit::Test),
+    /// Run one case and show the answer. No server needed.
+    Run(super::kit::Run),
+    /// What a host would say at upload, and the conformance suite of the slot. No server needed.
+    Check(super::kit::Check),
     /// Time warm calls of a promotion component. No server needed.
     Time(Time),
 }
@@ -121,6 +127,9 @@ pub async fn run(command: ComponentCommand) -> anyhow::Result<ExitCode> {
         ComponentCommand::History(which) => history(which).await,
         ComponentCommand::Rollback(rollback) => roll_back(rollback).await,
         ComponentCommand::Retire(which) => retire(which).await,
+        ComponentCommand::Test(args) => super::kit::test(args).await,
+        ComponentCommand::Run(args) => super::kit::run(args).await,
+        ComponentCommand::Check(args) => super::kit::check(args).await,
         ComponentCommand::Time(args) => time(args).await,
     }
 }

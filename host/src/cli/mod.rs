@@ -1,6 +1,7 @@
 //! Commands of the binary, one file each.
 
 mod component;
+mod kit;
 mod seed;
 mod serve;
 mod token;
