@@ -20,16 +20,28 @@ export function exact<Rules extends object>(rules: Rules): Rules {
     return wrapped as Rules;
 }
 
-function check(value: unknown, path: string): void {
-    if (typeof value === "number") {
-        if (!Number.isSafeInteger(value)) throw new RangeError(`${path} is ${value}: not a whole number within ±(2^53 − 1)`);
-    } else if (typeof value === "bigint") {
-        throw new RangeError(`${path} is a bigint: use number(${value}n)`);
-    } else if (Array.isArray(value)) {
-        for (let index = 0; index < value.length; index += 1) check(value[index], `${path}[${index}]`);
-    } else if (typeof value === "object" && value !== null) {
-        for (const name in value) check((value as Record<string, unknown>)[name], `${path}.${name}`);
+function check(value: unknown, name: string): void {
+    const found = inexact(value);
+    if (found !== null) throw new RangeError(`${name}${found}: not a whole number within ±(2^53 − 1)`);
+}
+
+/** Where a number is not exact, and which. Paths are put together on the way out only: carts are large. */
+function inexact(value: unknown): string | null {
+    if (typeof value === "number") return Number.isSafeInteger(value) ? null : ` is ${value}`;
+    if (typeof value === "bigint") return ` is ${value}n, use number(${value}n)`;
+    if (typeof value !== "object" || value === null) return null;
+    if (Array.isArray(value)) {
+        for (let index = 0; index < value.length; index += 1) {
+            const found = inexact(value[index]);
+            if (found !== null) return `[${index}]${found}`;
+        }
+        return null;
     }
+    for (const name in value) {
+        const found = inexact((value as Record<string, unknown>)[name]);
+        if (found !== null) return `.${name}${found}`;
+    }
+    return null;
 }
 
 /** A whole number as the contract wants it. Throws where it would not be exact. */

@@ -2,6 +2,7 @@
 
 mod component;
 mod kit;
+mod project;
 mod seed;
 mod serve;
 mod token;

@@ -5,5 +5,7 @@
 mod common;
 mod gateway;
 mod hostile;
+mod languages;
 mod pure;
+mod scratch;
 mod simulator;
