@@ -9,5 +9,6 @@ mod expiry;
 mod http;
 mod limits;
 mod payments;
+mod project;
 mod rollback;
 mod sweep;

@@ -20,7 +20,7 @@ pub struct Host {
 }
 
 /// The binary, beside this test's folder `deps`.
-pub(crate) fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     let exe = std::env::current_exe().expect("a test knows where it is");
     let path = exe.ancestors().nth(2).expect("tests are in target/<profile>/deps").join("till");
     assert!(path.exists(), "no till at {}; run `cargo build -p till`", path.display());

@@ -67,9 +67,9 @@ function evaluate(ctx: CallContext, request: PromotionRequest): PromotionResult 
         if (tier === undefined) continue;
         const state = states.get(line.id);
         if (state === undefined) throw new Error(`line ${line.id} has no price`);
-        log("debug", `${line.id}: ${line.quantity} units reach the tier from ${tier.from}`);
         candidates.push(candidate(config, line, state, tier));
     }
+    log("debug", `${candidates.length} of ${request.cart.lines.length} lines reach a tier`);
     return { candidates, refusals: [], messages: [], attributes: [] };
 }
 

@@ -7,5 +7,4 @@ mod gateway;
 mod hostile;
 mod languages;
 mod pure;
-mod scratch;
 mod simulator;

@@ -30,14 +30,8 @@ macro_rules! wit {
 type File = (&'static str, &'static str);
 
 /// The contract, whole, so that a project stands alone.
-const WIT: &[File] = wit!(
-    "payment-gateway.wit",
-    "pricing.wit",
-    "promotion.wit",
-    "shipping.wit",
-    "tax.wit",
-    "types.wit"
-);
+const WIT: &[File] =
+    wit!("payment-gateway.wit", "pricing.wit", "promotion.wit", "shipping.wit", "tax.wit", "types.wit");
 
 /// All files of a project but `till.json`. None: the slot cannot be filled in this language.
 pub(super) fn files(language: Language, slot: Slot, name: &str) -> Option<Vec<(&'static str, String)>> {
@@ -225,8 +219,7 @@ mod tests {
                         assert!(!text.contains(gap), "{language:?} {slot}: {path} has a gap: {gap}");
                     }
                 }
-                let cases: Vec<_> =
-                    files.iter().filter(|(path, _)| path.starts_with("fixtures/")).collect();
+                let cases: Vec<_> = files.iter().filter(|(path, _)| path.starts_with("fixtures/")).collect();
                 let some = |kind: &str| cases.iter().any(|(_, text)| text.contains(kind));
                 assert!(some("\"ok\"") && some("\"error\""), "{slot}");
             }
@@ -243,5 +236,31 @@ mod tests {
             types.lines().next().unwrap_or_default().contains(&digest),
             "wit/ has changed: run components/volume-discount-ts/types.mjs (it says how)"
         );
+    }
+
+    #[test]
+    fn every_amount_of_the_contract_is_looked_at_in_typescript() {
+        let till = component!("volume-discount-ts/src/till.ts");
+        let mut seen = 0;
+        for (path, text) in WIT.iter().filter(|(path, _)| !path.contains("payment")) {
+            let fields = text.lines().filter(|line| line.contains("s64") || line.contains("u64"));
+            for field in fields.filter_map(|line| line.trim().split_once(": ")) {
+                // What has no `name: type` is a case of a variant (`val`), money (payments only) or prose.
+                let (name, of) = field;
+                let money = path.ends_with("types.wit") && name == "minor";
+                if name.contains(' ') || name == "retry-after-ms" || money || !of.contains("64") {
+                    continue;
+                }
+                let mut parts = name.split('-');
+                let mut camel = parts.next().unwrap_or_default().to_owned();
+                camel.extend(parts.map(|part| part[..1].to_uppercase() + &part[1..]));
+                assert!(
+                    till.contains(&format!("\"{camel}\"")),
+                    "src/till.ts does not look at {path}: {name}"
+                );
+                seen += 1;
+            }
+        }
+        assert!(seen > 20, "{seen} fields were found");
     }
 }
