@@ -7,6 +7,7 @@ mod crash;
 mod definition;
 mod expiry;
 mod http;
+mod kit;
 mod limits;
 mod payments;
 mod project;

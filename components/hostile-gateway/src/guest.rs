@@ -1,9 +1,9 @@
 //! The attacks.
 
 use crate::bindings::exports::till::checkout::payment_gateway_api::{
-    Capabilities, CaptureRequest, FindBy, FindOutcome, FindRequest, FindResult, Guest, PaymentRequest,
-    PaymentResult, PaymentStatus, PrepareResult, ProceedRequest, RefundRequest, TookEffect, VoidRequest,
-    WebhookRequest, WebhookResult,
+    Absence, Capabilities, CaptureRequest, Decline, DeclineClass, FindBy, FindOutcome, FindRequest,
+    FindResult, Guest, PaymentRequest, PaymentResult, PaymentStatus, PrepareResult, ProceedRequest,
+    RefundRequest, TookEffect, VoidRequest, WebhookRequest, WebhookResult,
 };
 use crate::bindings::till::checkout::types::{CallContext, ComponentError, ComponentInfo};
 use std::hint::black_box;
@@ -54,6 +54,9 @@ impl Guest for HostileGateway {
 
     fn authorize(ctx: CallContext, _: PaymentRequest) -> Result<PaymentResult, ComponentError> {
         let (attack, origin) = attack(&ctx);
+        if attack == "guess" {
+            return Ok(guess(&ctx));
+        }
         let path = if attack == "hang" { "/hang" } else { "/v1/intents/none" };
         let fetched = fetch(origin, path);
         match attack {
@@ -74,7 +77,10 @@ impl Guest for HostileGateway {
         Ok(answer(String::new()))
     }
 
-    fn capture(_: CallContext, _: CaptureRequest) -> Result<PaymentResult, ComponentError> {
+    fn capture(ctx: CallContext, _: CaptureRequest) -> Result<PaymentResult, ComponentError> {
+        if attack(&ctx).0 == "guess" {
+            return Ok(guess(&ctx));
+        }
         Ok(answer(String::new()))
     }
 
@@ -86,16 +92,34 @@ impl Guest for HostileGateway {
         Ok(answer(String::new()))
     }
 
-    fn find(_: CallContext, _: FindRequest) -> Result<FindResult, ComponentError> {
+    fn find(ctx: CallContext, _: FindRequest) -> Result<FindResult, ComponentError> {
         Ok(FindResult {
-            outcome: FindOutcome::Unknown(String::new()),
+            outcome: match attack(&ctx).0 {
+                "guess" => FindOutcome::NeverHappened(Absence::Certain),
+                _ => FindOutcome::Unknown(String::new()),
+            },
             messages: Vec::new(),
             attributes: Vec::new(),
         })
     }
 
-    fn verify_event(_: CallContext, _: WebhookRequest) -> Result<WebhookResult, ComponentError> {
-        Ok(WebhookResult { verified: false, events: Vec::new(), messages: Vec::new() })
+    fn verify_event(ctx: CallContext, _: WebhookRequest) -> Result<WebhookResult, ComponentError> {
+        // Whoever guesses has not looked at the signature.
+        Ok(WebhookResult { verified: attack(&ctx).0 == "guess", events: Vec::new(), messages: Vec::new() })
+    }
+}
+
+/// Asks anew for each try, and takes whatever comes for a decline.
+fn guess(ctx: &CallContext) -> PaymentResult {
+    let fetched = fetch(attack(ctx).1, &format!("/v1/tries/{}", ctx.attempt));
+    PaymentResult {
+        status: PaymentStatus::Declined(Decline {
+            code: "guessed".to_owned(),
+            class: DeclineClass::Soft,
+            text: "The payment was declined.".to_owned(),
+        }),
+        took_effect: TookEffect::No,
+        ..answer(fetched)
     }
 }
 

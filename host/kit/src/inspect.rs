@@ -56,6 +56,11 @@ pub fn inspect(sandbox: &Sandbox, bytes: &[u8], slot: Option<Slot>) -> Inspectio
             return found;
         }
     };
+    if let Some(outside) = found.outside.as_ref().filter(|outside| !outside.slots.contains(&slot)) {
+        let why =
+            format!("it does not fill {slot} but {}: leave out --slot, or name that", names(&outside.slots));
+        found.say("slot", Status::Failed, why);
+    }
     match sandbox.load(slot, bytes) {
         Ok(component) => {
             let imports = found.outside.as_ref().map_or_else(String::new, |outside| list(&outside.imports));
@@ -87,6 +92,9 @@ pub fn choose(outside: &Outside, slot: Option<Slot>) -> Result<Slot, String> {
 }
 
 fn names(slots: &[Slot]) -> String {
+    if slots.is_empty() {
+        return "no slot".to_owned();
+    }
     slots.iter().map(|slot| slot.as_str()).collect::<Vec<_>>().join(", ")
 }
 

@@ -16,8 +16,38 @@ use till_sandbox::{COMPILE_CPU_S, Compiler, Component, Sandbox, SandboxConfig, S
 /// How often `--watch` looks for a change: sooner than a person looks up from the editor.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// How a case is written.
+const FIXTURES: &str = "\
+A case is one JSON file:
+
+  {
+    \"about\": \"ten percent off from two units on\",
+    \"now\": \"2026-03-01T12:00:00Z\",
+    \"context\": { \"currency\": \"USD\", \"locale\": \"en-US\" },
+    \"config\": { \"title\": \"Sale\", \"ppm\": 100000 },
+    \"cart\": { \"lines\": [{ \"sku\": \"A\", \"price\": 1000, \"quantity\": 2 }], \"codes\": [\"SUMMER\"] },
+    \"expected\": { \"ok\": { \"candidates\": [] } }
+  }
+
+Leave `expected` out and run with --update: what is answered now is written there; read it before you keep it.
+Beside an answer, `expected` may be { \"error\": { \"invalid-config\": { \"code\": ..., \"text\": ... } } } or
+{ \"failure\": \"out-of-fuel\", \"contains\": \"a part of the text\" }.
+
+`cart` (and `shipTo` for tax and shipping) is the short form of `request`, the record of wit/. Names may be
+written as in wit/; what is optional may be left out. Also: `tables` ({ name: { key: value } or \"tables/file.csv\" }),
+`secrets` (test values), `limits`, `attributes` as objects. A gateway's case names its `function` (authorize,
+capture, find, verify-event, ...), has a `request` with an `attempt`, and the exchanges that are played to it:
+
+  \"http\": [{
+    \"request\": { \"method\": \"POST\", \"uri\": \"https://api.example.com/x\", \"body\": { \"amount\": 4711 } },
+    \"response\": { \"status\": 200, \"body\": { \"status\": \"captured\" } }
+  }]
+
+or, instead of a response, \"error\": \"connection-refused\", \"timeout\" or \"incomplete\".";
+
 /// What to test.
 #[derive(Args)]
+#[command(after_long_help = FIXTURES)]
 pub struct Test {
     /// The component, or a folder with a `till.json` [default: this folder].
     wasm: Option<PathBuf>,
@@ -140,7 +170,13 @@ pub async fn test(args: Test) -> anyhow::Result<ExitCode> {
     let folder = args.fixtures.unwrap_or_else(|| target.fixtures.clone());
     let filter = args.filter.as_deref().unwrap_or_default();
     let named = |path: &PathBuf| path.file_stem().is_some_and(|name| name.to_string_lossy().contains(filter));
-    let cases: Vec<PathBuf> = fixture::files(&folder)?.into_iter().filter(named).collect();
+    let cases: Vec<PathBuf> = fixture::files(&folder)
+        .context(
+            "read the cases; write one (`till component test --help`), or name their folder with --fixtures",
+        )?
+        .into_iter()
+        .filter(named)
+        .collect();
     if cases.is_empty() {
         bail!("{} has no case (*.json) with `{filter}` in its name: write one", folder.display());
     }

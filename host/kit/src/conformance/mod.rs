@@ -184,7 +184,8 @@ pub(crate) fn validator(schema: &str) -> Result<jsonschema::Validator, String> {
 
 /// A failure as the end of a sentence.
 fn crashed(what: &str, failure: &Failure) -> String {
-    format!("{what}: {failure} [{}]; answer with a component-error instead", name_of(failure))
+    let said = failure.to_string().replace('\n', " ");
+    format!("{what}: {said} [{}]; answer with a component-error instead", name_of(failure))
 }
 
 fn detail(error: &ComponentError) -> &ErrorDetail {

@@ -153,3 +153,53 @@ fn base(request: &PromotionRequest, candidate: &Candidate, found: &mut Vec<Broke
     }
     Some(Some(base))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::inputs;
+    use super::*;
+    use till_sandbox::wit::promotion::{Base, LineUnits};
+
+    fn rules(change: impl Fn(&mut Vec<Candidate>)) -> Vec<&'static str> {
+        let request = (RULES.request)(&inputs::all("{}")[0]);
+        let line = &request.cart.lines[0];
+        let mut candidates = vec![Candidate {
+            promotion: "p".into(),
+            code: None,
+            automatic: true,
+            title: "P".into(),
+            priority: 0,
+            exclusive: false,
+            combines_with: vec![],
+            base: Base::Original,
+            target: Target::Lines(vec![LineUnits { line: line.id.clone(), units: line.quantity }]),
+            value: Value::Amount(request.subtotal),
+            cap: None,
+            floor_unit_price: None,
+            uses: 1,
+            uses_limit: None,
+            customer_limit: None,
+            reasons: vec![],
+            attributes: vec![],
+        }];
+        change(&mut candidates);
+        let answer = PromotionResult { candidates, refusals: vec![], messages: vec![], attributes: vec![] };
+        broken(&request, &answer).into_iter().map(|(rule, _)| rule).collect()
+    }
+
+    #[test]
+    fn each_lie_breaks_the_rule_that_is_there_for_it() {
+        let units = |line: &str, units| Target::Lines(vec![LineUnits { line: line.into(), units }]);
+        assert_eq!(rules(|_| {}), [""; 0]);
+        assert_eq!(rules(|all| all[0].value = Value::Rate(1_000_001)), ["rates-in-range"]);
+        assert_eq!(rules(|all| all[0].value = Value::UnitPrice(-1)), ["not-negative"]);
+        assert_eq!(rules(|all| all[0].cap = Some(-1)), ["not-negative"]);
+        assert_eq!(rules(|all| all[0].value = Value::Amount(i64::MAX)), ["not-above-base"]);
+        assert_eq!(rules(|all| all[0].target = units("x", 1)), ["known-targets"]);
+        assert_eq!(rules(|all| all[0].target = units("line-0", 0)), ["known-targets"]);
+        assert_eq!(rules(|all| all[0].target = units("line-0", 10)), ["known-targets"]);
+        assert_eq!(rules(|all| all[0].code = Some("never typed".into())), ["known-codes"]);
+        assert_eq!(rules(|all| all.push(all[0].clone())), ["unique-ids"]);
+        assert_eq!(rules(|all| all[0].promotion.clear()), ["unique-ids"]);
+    }
+}

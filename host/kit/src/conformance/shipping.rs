@@ -74,3 +74,50 @@ fn broken(request: &RateRequest, answer: &RateResult) -> Vec<Broken> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::inputs;
+    use super::*;
+    use till_sandbox::wit::shipping::ShippingOption;
+
+    fn rules(change: impl Fn(&mut Vec<ShippingOption>)) -> Vec<&'static str> {
+        let request = (RULES.request)(&inputs::all("{}")[3]);
+        let mut options = vec![ShippingOption {
+            id: "standard".into(),
+            group: request.groups[0].id.clone(),
+            carrier: "Post".into(),
+            service: "ground".into(),
+            title: "Standard".into(),
+            price: 1_599,
+            tax_class: "standard".into(),
+            earliest_ms: Some(1),
+            latest_ms: Some(2),
+            pickup: None,
+            constraints: vec![],
+            expires_ms: None,
+            reasons: vec![],
+            attributes: vec![],
+        }];
+        change(&mut options);
+        let answer = RateResult { options, messages: vec![], attributes: vec![] };
+        broken(&request, &answer).into_iter().map(|(rule, _)| rule).collect()
+    }
+
+    #[test]
+    fn each_lie_breaks_the_rule_that_is_there_for_it() {
+        assert_eq!(rules(|_| {}), [""; 0]);
+        assert_eq!(rules(|options| options[0].group = "x".into()), ["known-groups"]);
+        assert_eq!(rules(|options| options[0].price = -1), ["not-negative"]);
+        assert_eq!(rules(|options| options[0].id.clear()), ["unique-options"]);
+        assert_eq!(rules(|options| options.push(options[0].clone())), ["unique-options"]);
+        assert_eq!(rules(|options| options[0].earliest_ms = Some(3)), ["arrival-in-order"]);
+    }
+
+    #[test]
+    fn two_groups_are_asked_for_at_once() {
+        let twenty = inputs::all("{}").into_iter().find(|input| input.name == "lines-20");
+        let request = (RULES.request)(&twenty.expect("an input of 20 lines"));
+        assert_eq!(request.groups.len(), 2);
+    }
+}

@@ -98,3 +98,42 @@ fn broken(request: &TaxRequest, answer: &TaxResult) -> Vec<Broken> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::inputs;
+    use super::*;
+    use till_sandbox::wit::tax::TaxEntry;
+
+    fn rules(change: impl Fn(&mut TaxEntry)) -> Vec<&'static str> {
+        let request = (RULES.request)(&inputs::all("{}")[0]);
+        let line = &request.lines[0];
+        let mut entry = TaxEntry {
+            applies_to: AppliesTo::Line(line.line.clone()),
+            jurisdiction: "US-CA".into(),
+            name: "Sales tax".into(),
+            kind: "sales".into(),
+            taxable: line.net,
+            rate: Some(83_810),
+            amount: None,
+            included: false,
+            reasons: vec![],
+        };
+        change(&mut entry);
+        let answer = TaxResult { entries: vec![entry], messages: vec![], attributes: vec![] };
+        broken(&request, &answer).into_iter().map(|(rule, _)| rule).collect()
+    }
+
+    #[test]
+    fn each_lie_breaks_the_rule_that_is_there_for_it() {
+        assert_eq!(rules(|_| {}), [""; 0]);
+        assert_eq!(rules(|entry| entry.rate = Some(1_000_001)), ["rates-in-range"]);
+        assert_eq!(rules(|entry| entry.rate = None), ["rates-in-range"]);
+        assert_eq!(rules(|entry| entry.amount = Some(-1)), ["not-negative"]);
+        assert_eq!(rules(|entry| entry.taxable += 1), ["not-above-net"]);
+        assert_eq!(rules(|entry| entry.taxable = -1), ["not-above-net"]);
+        assert_eq!(rules(|entry| entry.included = true), ["included-as-asked"]);
+        assert_eq!(rules(|entry| entry.applies_to = AppliesTo::Line("x".into())), ["known-lines"]);
+        assert_eq!(rules(|entry| entry.applies_to = AppliesTo::Shipping("x".into())), ["known-lines"]);
+    }
+}

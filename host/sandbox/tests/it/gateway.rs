@@ -5,7 +5,7 @@ use crate::simulator::Simulator;
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use till_sandbox::wit::gateway::{
     Absence, ActionKind, Attempt, CaptureRequest, EventKind, FindOutcome, FindRequest, Instrument, Operation,
@@ -13,7 +13,9 @@ use till_sandbox::wit::gateway::{
     Shopper, TookEffect, VoidRequest, WebhookRequest,
 };
 use till_sandbox::wit::types::{ComponentError, Money};
-use till_sandbox::{Answer, Binding, Call, FailureKind, Limits, Report, Secret, Slot};
+use till_sandbox::{
+    Answer, Asked, Binding, Call, FailureKind, Limits, Reply, Report, Scripted, Secret, Slot,
+};
 
 fn usd(minor: i64) -> Money {
     Money { minor, currency: "USD".into() }
@@ -421,4 +423,75 @@ async fn a_gateway_call_can_run_on_any_thread() {
     let call = hostile("fetch", &simulator.url);
     let answer = tokio::spawn(async { SANDBOX.authorize(call, payment("k", "t", &[])).await }).await;
     assert_eq!(answer.unwrap().unwrap().value.unwrap().attributes[0].1, "401");
+}
+
+/// What a gateway hears from a script, and what it was asked.
+async fn scripted(answer: Scripted, origins: &[&str]) -> (Answer<PaymentResult>, Vec<Asked>) {
+    let config = r#"{"base_url":"https://provider.example"}"#;
+    let mut binding = (*binding("https://provider.example")).clone();
+    binding.allowed_origins = origins.iter().map(|origin| origin.parse().unwrap()).collect();
+    let call = Call { binding: Arc::new(binding), ..call(load(Slot::PaymentGateway, "sim-gateway"), config) };
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let heard = asked.clone();
+    let script = move |asked: &Asked| {
+        heard.lock().unwrap().push(asked.clone());
+        answer.clone()
+    };
+    let answer =
+        SANDBOX.scripted(Arc::new(script)).authorize(call, payment("k1", "tok_visa", &[])).await.unwrap();
+    let asked = asked.lock().unwrap().clone();
+    (answer, asked)
+}
+
+fn captured() -> Reply {
+    let body = r#"{"id":"pi_1","status":"captured","currency":"USD","authorized":47117,"captured":47117,"refunded":0}"#;
+    Reply {
+        status: 200,
+        headers: vec![("content-type".into(), "application/json".into())],
+        body: body.into(),
+    }
+}
+
+#[tokio::test]
+async fn a_script_answers_in_place_of_the_network_and_is_recorded_like_it() {
+    let (answer, asked) = scripted(Scripted::Whole(captured()), &["https://provider.example"]).await;
+    assert_eq!(answer.value.unwrap().status, PaymentStatus::Succeeded);
+    assert!(answer.report.sent && answer.report.complete_response);
+    let (asked, exchange) = (&asked[0], &answer.report.exchanges[0]);
+    assert_eq!((asked.method.as_str(), asked.uri.as_str()), ("POST", "https://provider.example/v1/payments"));
+    let key = asked.headers.iter().find(|(name, _)| name == "idempotency-key").unwrap();
+    assert_eq!(key.1, "k1");
+    // Nobody sees a secret: neither the script nor the record.
+    assert!(asked.headers.contains(&("authorization".into(), "Bearer {secret:api_key}".into())));
+    assert_eq!(exchange.status, Some(200));
+    assert_eq!(exchange.request_body.as_bytes(), asked.body);
+    assert!(exchange.sent && exchange.complete && exchange.response_body.contains("captured"));
+}
+
+#[tokio::test]
+async fn what_a_script_withholds_is_recorded_as_on_the_wire() {
+    let allowed = ["https://provider.example"];
+    for (reply, sent, error) in [
+        (Scripted::TimedOut, true, "no complete answer in time"),
+        (Scripted::CutOff(captured()), true, "the answer is not complete: it breaks off"),
+        (Scripted::Refused("nobody there".into()), false, "no connection: nobody there"),
+    ] {
+        let (answer, asked) = scripted(reply, &allowed).await;
+        let report = answer.report;
+        assert_eq!((report.sent, report.complete_response, asked.len()), (sent, false, 1), "{error}");
+        assert_eq!(report.exchanges[0].error.as_deref(), Some(error));
+        if sent {
+            assert!(matches!(answer.value.unwrap().status, PaymentStatus::Unknown(_)), "{error}");
+        } else {
+            assert!(matches!(answer.value, Err(ComponentError::Unavailable(_))), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_script_hears_nothing_that_the_binding_does_not_allow() {
+    let (answer, asked) = scripted(Scripted::Whole(captured()), &["https://other.example"]).await;
+    assert!(answer.value.is_err() && asked.is_empty() && !answer.report.sent);
+    let error = answer.report.exchanges[0].error.clone().unwrap();
+    assert!(error.contains("does not allow https://provider.example"), "{error}");
 }

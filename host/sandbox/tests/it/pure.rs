@@ -241,3 +241,17 @@ async fn measure_a_warm_promotion_call_with_twenty_lines() {
         at(&inside, 99)
     );
 }
+
+#[test]
+fn a_look_at_a_component_says_what_it_offers_to_fill() {
+    let outside = SANDBOX.look_at(&guest("hostile")).unwrap();
+    assert_eq!(outside.slots, [Slot::Pricing, Slot::Promotion]);
+    assert!(outside.imports.iter().any(|import| import.starts_with("till:checkout/log@")));
+    assert_eq!(SANDBOX.look_at(&guest("sim-gateway")).unwrap().slots, [Slot::PaymentGateway]);
+    // A look is no permission: what it imports is for `load` to judge.
+    let sockets = guest("hostile-sockets");
+    let seen = SANDBOX.look_at(&sockets).unwrap();
+    assert!(seen.imports.iter().any(|import| import.starts_with("wasi:sockets/tcp@")));
+    assert!(SANDBOX.load(Slot::Pricing, &sockets).is_err());
+    assert!(SANDBOX.look_at(b"\0asm").is_err());
+}
