@@ -11,6 +11,7 @@ mod kit;
 mod limits;
 mod merchants;
 mod payments;
+mod project;
 mod rollback;
 mod sweep;
 mod trials;

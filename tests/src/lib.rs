@@ -85,6 +85,7 @@ static SANDBOX: LazyLock<Arc<Sandbox>> = LazyLock::new(|| {
         gateway_calls_max: 64,
         gateway_calls_per_merchant_max: 64,
         compiler: compiler(&code_cache(), till_sandbox::COMPILE_CPU_S),
+        source_lines: false,
     };
     Sandbox::new(config).expect("the sandbox can be set up")
 });

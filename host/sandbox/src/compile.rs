@@ -43,8 +43,8 @@ pub enum Compiler {
     Here,
     /// In child processes with limits. What they write is kept.
     Child {
-        /// Program and arguments; seconds of CPU time and the paths of input and output are added. It calls
-        /// [`compile_file`] with them.
+        /// Program and arguments; seconds of CPU time, the paths of input and output and, where lines of
+        /// the source are wanted, `--source-lines` are added. It calls [`compile_file`] with them.
         command: Vec<OsString>,
         /// CPU time whatever the size, seconds: [`COMPILE_CPU_S`]. Each MiB adds 3.
         cpu_s: u64,
@@ -56,15 +56,16 @@ pub enum Compiler {
 /// Compiles one at a time: a second one would take the cores from those who serve shoppers.
 pub(crate) struct Workshop {
     compiler: Compiler,
+    source_lines: bool,
     one: Mutex<()>,
 }
 
 impl Workshop {
-    pub(crate) fn new(compiler: Compiler) -> std::io::Result<Workshop> {
+    pub(crate) fn new(compiler: Compiler, source_lines: bool) -> std::io::Result<Workshop> {
         if let Compiler::Child { cache, .. } = &compiler {
             private_folder(cache)?;
         }
-        Ok(Workshop { compiler, one: Mutex::new(()) })
+        Ok(Workshop { compiler, source_lines, one: Mutex::new(()) })
     }
 
     /// Machine code for a component: kept from before, or made now.
@@ -86,7 +87,10 @@ impl Workshop {
             .map_err(|error| {
                 LoadError::Host(std::io::Error::other(format!("write {}: {error}", input.display())))
             })
-            .and_then(|()| run(command, cpu_s + (bytes.len() as u64 >> 20) * CPU_S_PER_MIB, &input, &beside))
+            .and_then(|()| {
+                let cpu_s = cpu_s + (bytes.len() as u64 >> 20) * CPU_S_PER_MIB;
+                run(command, cpu_s, &input, &beside, self.source_lines)
+            })
             .and_then(|()| std::fs::rename(&beside, &place).map_err(LoadError::Host));
         for path in [&input, &beside] {
             if let Err(error) = std::fs::remove_file(path)
@@ -103,7 +107,13 @@ impl Workshop {
 }
 
 /// Runs the child and waits for it.
-fn run(command: &[OsString], cpu_s: u64, input: &Path, output: &Path) -> Result<(), LoadError> {
+fn run(
+    command: &[OsString],
+    cpu_s: u64,
+    input: &Path,
+    output: &Path,
+    source_lines: bool,
+) -> Result<(), LoadError> {
     let (program, args) =
         command.split_first().ok_or_else(|| LoadError::Host(std::io::Error::other("no compiler is set")))?;
     let mut child = Command::new(program)
@@ -111,6 +121,7 @@ fn run(command: &[OsString], cpu_s: u64, input: &Path, output: &Path) -> Result<
         .arg(cpu_s.to_string())
         .arg(input)
         .arg(output)
+        .args(source_lines.then_some("--source-lines"))
         .env_clear()
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -166,11 +177,12 @@ fn words(child: &mut Child) -> String {
 }
 
 /// What the child does: limits itself, compiles `input` and writes the machine code to `output`.
-pub fn compile_file(cpu_s: u64, input: &Path, output: &Path) -> Result<(), String> {
+pub fn compile_file(cpu_s: u64, input: &Path, output: &Path, source_lines: bool) -> Result<(), String> {
     let told = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
     let bytes = std::fs::read(input).map_err(|error| told("read the component", &error))?;
     limit_this_process(cpu_s).map_err(|error| told("set limits", &error))?;
-    let engine = Engine::new(&crate::engine::compile_settings()).map_err(|error| format!("{error:#}"))?;
+    let engine =
+        Engine::new(&crate::engine::compile_settings(source_lines)).map_err(|error| format!("{error:#}"))?;
     let code = engine.precompile_component(&bytes).map_err(|error| format!("{error:#}"))?;
     let mut file = std::fs::File::create(output).map_err(|error| told("write machine code", &error))?;
     file.write_all(&Sha256::digest(&code)).map_err(|error| told("write machine code", &error))?;

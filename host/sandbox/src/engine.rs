@@ -45,6 +45,9 @@ pub struct SandboxConfig {
     pub gateway_calls_per_merchant_max: usize,
     /// Where components are compiled.
     pub compiler: Compiler,
+    /// A failure names file and line where the component has debug information. For those who write
+    /// components: it costs at load, and tells the paths of whoever built it.
+    pub source_lines: bool,
 }
 
 impl Default for SandboxConfig {
@@ -54,6 +57,7 @@ impl Default for SandboxConfig {
             gateway_calls_max: 128,
             gateway_calls_per_merchant_max: 32,
             compiler: Compiler::Here,
+            source_lines: false,
         }
     }
 }
@@ -82,7 +86,7 @@ impl Sandbox {
             pool: Pool::new(config.pure_threads)?,
             clients: Arc::new(Clients::new()?),
             gateways: Gateways::new(&config),
-            workshop: Workshop::new(config.compiler).map_err(Error::CodeCache)?,
+            workshop: Workshop::new(config.compiler, config.source_lines).map_err(Error::CodeCache)?,
             ticker: Ticker::start(&engine)?,
             engine,
         }))
@@ -359,13 +363,14 @@ fn settings(sandbox: &SandboxConfig) -> Config {
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
         .table_keep_resident(64 << 10)
         .max_unused_warm_slots(slots);
-    let mut config = compile_settings();
+    let mut config = compile_settings(sandbox.source_lines);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling));
     config
 }
 
 /// The settings that machine code depends on.
-pub(crate) fn compile_settings() -> Config {
+pub(crate) fn compile_settings(source_lines: bool) -> Config {
+    let details = if source_lines { WasmBacktraceDetails::Enable } else { WasmBacktraceDetails::Disable };
     let mut config = Config::new();
     config
         .consume_fuel(true)
@@ -375,11 +380,11 @@ pub(crate) fn compile_settings() -> Config {
         .cranelift_nan_canonicalization(true)
         .wasm_relaxed_simd(false)
         .wasm_memory64(false)
-        .wasm_multi_memory(false)
+        // Guests of several modules (QuickJS, Python) copy from one module's memory into another's.
+        .wasm_multi_memory(true)
         // Guests have one line of execution; asynchronous guests are refused when they are loaded.
         .concurrency_support(false)
-        // Lines of the guest's source cost at load and leak the paths of whoever built it.
-        .wasm_backtrace_details(WasmBacktraceDetails::Disable);
+        .wasm_backtrace_details(details);
     config
 }
 

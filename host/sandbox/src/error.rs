@@ -152,7 +152,8 @@ fn one_of(found: &[String]) -> String {
 pub struct Failure {
     /// What stopped it.
     pub kind: FailureKind,
-    /// The innermost function of the guest's own code, where it is known.
+    /// The innermost function of the guest's own code, where it is known; ` at FILE:LINE` follows with
+    /// [`SandboxConfig::source_lines`](crate::SandboxConfig::source_lines) and debug information.
     pub at: Option<String>,
     /// What it used and did.
     pub report: Box<Report>,

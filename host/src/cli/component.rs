@@ -23,6 +23,10 @@ pub enum ComponentCommand {
     Rollback(Rollback),
     /// Take a binding out of use; a rollback brings it back.
     Retire(Which),
+    /// Make the folder of a new component that builds and passes its cases at once.
+    New(super::project::New),
+    /// Build the component of a folder.
+    Build(super::project::Build),
     /// Run the cases of a component and compare. No server needed.
     Test(super::kit::Test),
     /// Run one case and show the answer. No server needed.
@@ -229,6 +233,8 @@ pub async fn run(command: ComponentCommand) -> anyhow::Result<ExitCode> {
         ComponentCommand::History(which) => history(which).await,
         ComponentCommand::Rollback(rollback) => roll_back(rollback).await,
         ComponentCommand::Retire(which) => retire(which).await,
+        ComponentCommand::New(args) => super::project::new(&args),
+        ComponentCommand::Build(args) => super::project::build(&args),
         ComponentCommand::Test(args) => super::kit::test(args).await,
         ComponentCommand::Run(args) => super::kit::run(args).await,
         ComponentCommand::Check(args) => super::kit::check(args).await,

@@ -152,8 +152,13 @@ impl Target {
 
 /// A sandbox like that of a host, for one call at a time.
 fn sandbox(compiler: Compiler) -> anyhow::Result<Arc<Sandbox>> {
-    let config =
-        SandboxConfig { pure_threads: 1, gateway_calls_max: 1, gateway_calls_per_merchant_max: 1, compiler };
+    let config = SandboxConfig {
+        pure_threads: 1,
+        gateway_calls_max: 1,
+        gateway_calls_per_merchant_max: 1,
+        compiler,
+        source_lines: true,
+    };
     Sandbox::new(config).context("make the sandbox")
 }
 

@@ -3,6 +3,7 @@
 mod backtest;
 mod component;
 mod kit;
+mod project;
 mod record;
 mod secret;
 mod seed;
@@ -51,6 +52,9 @@ enum Command {
         input: PathBuf,
         /// Where the machine code goes.
         output: PathBuf,
+        /// Keep where in its source each instruction comes from.
+        #[arg(long)]
+        source_lines: bool,
     },
     /// Check, draw and simulate workflow files. No server needed.
     #[command(subcommand)]
@@ -62,9 +66,9 @@ pub const COMPILE: &str = "compile-component";
 
 /// Runs a command.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    if let Command::Compile { cpu_s, input, output } = &cli.command {
+    if let Command::Compile { cpu_s, input, output, source_lines } = &cli.command {
         // The host writes "does not compile" before it.
-        return match till_sandbox::compile_file(*cpu_s, input, output) {
+        return match till_sandbox::compile_file(*cpu_s, input, output, *source_lines) {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(why) => {
                 eprint!("{why}");

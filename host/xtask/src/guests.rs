@@ -5,11 +5,11 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::cargo;
+use crate::{cargo, scripts};
 
 const TARGET: &str = "wasm32-wasip2";
 
-/// Builds all packages under `components/` and copies them to `<target>/guests`. Gives that folder.
+/// Builds all components and copies them to `<target>/guests`. Gives that folder.
 pub fn build() -> Result<PathBuf> {
     add_target()?;
     let metadata = cargo::metadata(false)?;
@@ -38,8 +38,9 @@ pub fn build() -> Result<PathBuf> {
         let beside = folder.join(format!(".{guest}.{}", std::process::id()));
         std::fs::write(&beside, &bytes).with_context(|| format!("write {}", beside.display()))?;
         std::fs::rename(&beside, &place).with_context(|| format!("write {}", place.display()))?;
-        println!("  {guest:<16} {:>5} kB", bytes.len() / 1000);
+        println!("  {guest:<18} {:>5} kB", bytes.len() / 1000);
     }
+    scripts::build(&folder)?;
     println!("guests are in {}", folder.display());
     Ok(folder)
 }

@@ -5,6 +5,7 @@
 mod cargo;
 mod guests;
 mod postgres;
+mod scripts;
 mod tests;
 mod tidy;
 

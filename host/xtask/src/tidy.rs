@@ -152,7 +152,8 @@ fn has_word(code: &str, word: &str) -> bool {
 fn sources(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     for entry in std::fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))? {
         let path = entry?.path();
-        if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
+        let made = ["target", "node_modules", ".venv"];
+        if path.is_dir() && !path.file_name().is_some_and(|name| made.iter().any(|made| name == *made)) {
             sources(&path, files)?;
         } else if path.extension().is_some_and(|ending| ending == "rs") {
             files.push(path);

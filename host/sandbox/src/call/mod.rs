@@ -9,7 +9,7 @@ pub use scripted::ScriptedGateway;
 use crate::component::Component;
 use crate::engine::TICK;
 use crate::limits::{Limits, STACK_BYTES_MAX};
-use crate::report::{Report, prefix};
+use crate::report::{LogLine, Report, prefix};
 use crate::state::State;
 use crate::wit::types::{CallContext, ComponentError};
 use crate::{Binding, Failure, FailureKind, Slot};
@@ -169,7 +169,8 @@ impl Run {
         if root.contains("maximum concurrent") {
             return FailureKind::Busy { what: root };
         }
-        let message = match last_words(&report.output) {
+        let words = last_words(&report.output).or_else(|| last_error(&report.logs));
+        let message = match words {
             Some(words) => format!("{words} ({root})"),
             None => root,
         };
@@ -186,33 +187,84 @@ fn last_words(output: &str) -> Option<String> {
         output.rfind("panicked at ").unwrap_or_else(|| output.len() - output.len().min(WORDS_BYTES_MAX));
     let start = output.ceil_char_boundary(start);
     let words = output[start..].split("\nnote: run with").next().unwrap_or_default().trim();
-    (!words.is_empty()).then(|| prefix(words, WORDS_BYTES_MAX).to_owned())
+    let words = exception(words).unwrap_or_else(|| words.to_owned());
+    (!words.is_empty()).then(|| prefix(&words, WORDS_BYTES_MAX).to_owned())
 }
 
-/// The innermost function of the guest that is its own and not its language's.
+/// An exception of JavaScript, freed of the words of its runtime: `Exception { message: Some("…"), stack:
+/// Some("…") }` as Rust writes it.
+fn exception(words: &str) -> Option<String> {
+    let (_, rest) = words.split_once("Exception { message: ")?;
+    let (message, rest) = rest.split_once(", stack: ")?;
+    let stack = rest.split_once(" }")?.0;
+    let text = |written: &str| -> Option<String> {
+        serde_json::from_str(written.strip_prefix("Some(")?.strip_suffix(')')?).ok()
+    };
+    let stack = text(stack).unwrap_or_default();
+    Some(format!("{}\n{stack}", text(message)?).trim_end().to_owned())
+}
+
+/// The last error in the log: a guest without stderr (Python) has no other way to tell.
+fn last_error(logs: &[LogLine]) -> Option<String> {
+    let line = logs.iter().rfind(|line| line.level == "error")?;
+    Some(prefix(&line.text, WORDS_BYTES_MAX).to_owned())
+}
+
+/// The innermost function of the guest that is its own and not its language's; with file and line where
+/// the component has debug information and the engine reads it.
 fn innermost(error: &wasmtime::Error) -> Option<String> {
-    const MACHINERY: [&str; 14] = [
-        "std::",
-        "core::",
-        "alloc::",
-        "__rust",
-        "rust_",
-        "_rust",
-        "<core::",
-        "<alloc::",
-        "<std::",
-        "abort",
-        "__rustc",
-        "_R",
-        "dlmalloc",
-        "cabi_realloc",
-    ];
     let frames = error.downcast_ref::<WasmBacktrace>()?.frames();
-    frames
-        .iter()
-        .filter_map(|frame| frame.func_name())
-        .map(|name| format!("{:#}", Demangled(name)))
-        .find(|name| !MACHINERY.iter().any(|part| name.starts_with(part)))
+    let mut places = frames.iter().flat_map(|frame| {
+        // Functions that were compiled into this one are told by the debug information only.
+        let inlined = frame.symbols().iter().map(|symbol| Place {
+            function: symbol.name(),
+            file: symbol.file(),
+            line: symbol.line(),
+        });
+        let whole = Place { function: frame.func_name(), file: None, line: None };
+        inlined.chain([whole])
+    });
+    places.find_map(|place| place.told())
+}
+
+/// Where a frame is.
+struct Place<'a> {
+    function: Option<&'a str>,
+    file: Option<&'a str>,
+    line: Option<u32>,
+}
+
+impl Place<'_> {
+    /// For people; none for the machinery of the guest's language.
+    fn told(&self) -> Option<String> {
+        const MACHINERY: [&str; 14] = [
+            "std::",
+            "core::",
+            "alloc::",
+            "__rust",
+            "rust_",
+            "_rust",
+            "<core::",
+            "<alloc::",
+            "<std::",
+            "abort",
+            "__rustc",
+            "_R",
+            "dlmalloc",
+            "cabi_realloc",
+        ];
+        /// Where the sources of a language and of libraries are.
+        const FOREIGN: [&str; 4] = ["/rustc/", "/rustlib/", "/registry/src/", "/wasi-libc"];
+        let function = Demangled(self.function?).to_string();
+        let foreign = self.file.is_some_and(|file| FOREIGN.iter().any(|part| file.contains(part)));
+        if foreign || MACHINERY.iter().any(|part| function.starts_with(part)) {
+            return None;
+        }
+        Some(match (self.file, self.line) {
+            (Some(file), Some(line)) => format!("{function} at {file}:{line}"),
+            _ => function,
+        })
+    }
 }
 
 /// A Rust symbol without its mangling, as far as is needed to read it.
@@ -248,6 +300,10 @@ mod tests {
         let output = "noise\nthread '<unnamed>' panicked at src/lib.rs:5:9:\ntier table is empty\nnote: run with `RUST_BACKTRACE=1`";
         assert_eq!(last_words(output).unwrap(), "panicked at src/lib.rs:5:9:\ntier table is empty");
         assert_eq!(last_words("Exception: no").unwrap(), "Exception: no");
+        let script = "panicked at crates/runtime/src/interpreter.rs:51:31:\nFailed to call 'evaluate': Value(Exception(\nException { message: Some(\"no \\\"tier\\\"\"), stack: Some(\"    at evaluate (/src/promotion.ts:10:33)\\n\") })\n)\nnote: run with";
+        assert_eq!(last_words(script).unwrap(), "no \"tier\"\n    at evaluate (/src/promotion.ts:10:33)");
+        let silent = "panicked at x: Exception { message: None, stack: None }";
+        assert_eq!(last_words(silent).unwrap(), silent);
         assert_eq!(last_words(" \n"), None);
     }
 

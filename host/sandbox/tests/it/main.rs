@@ -5,5 +5,6 @@
 mod common;
 mod gateway;
 mod hostile;
+mod languages;
 mod pure;
 mod simulator;
