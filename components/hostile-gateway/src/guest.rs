@@ -138,7 +138,9 @@ fn answer(fetched: String) -> PaymentResult {
 }
 
 fn attack(ctx: &CallContext) -> (&str, &str) {
-    ctx.config.split_once(' ').unwrap_or((&ctx.config, ""))
+    // A binding's configuration is JSON: a text has its quotes.
+    let config = ctx.config.trim_matches('"');
+    config.split_once(' ').unwrap_or((config, ""))
 }
 
 /// Gets something and tells the status, or the error.

@@ -93,8 +93,8 @@ async fn a_configuration_that_does_not_match_is_said_first() {
     let found = suite(Slot::Promotion, "percent-off", "{}").await;
     assert_eq!(broken(&found), ["config"]);
     assert!(found.checks[0].detail.contains("--config-file"), "{}", found.checks[0].detail);
-    // Nothing but errors came back: nothing is known of the rest.
-    assert_eq!(status(&found, "rates-in-range"), Status::Skipped);
+    assert_eq!(status(&found, "suite"), Status::Skipped);
+    assert_eq!(found.checks.len(), 2, "a host would not call it either: {found:#?}");
 }
 
 #[tokio::test]
@@ -132,12 +132,11 @@ async fn a_discount_above_its_base_is_found() {
 
 #[tokio::test]
 async fn a_gateway_that_claims_success_whatever_happened_is_found() {
-    let found = suite(Slot::PaymentGateway, "hostile-gateway", "lie https://provider.example").await;
+    let found = suite(Slot::PaymentGateway, "hostile-gateway", r#""lie https://provider.example""#).await;
     // It sends without a key, succeeds after every fault, and asks the network for its capabilities.
     assert_eq!(
         broken(&found),
         [
-            "config",
             "capabilities",
             "wrong-config",
             "never-succeeds-unconfirmed",
@@ -153,7 +152,7 @@ async fn a_gateway_that_claims_success_whatever_happened_is_found() {
 
 #[tokio::test]
 async fn a_gateway_that_guesses_is_found() {
-    let found = suite(Slot::PaymentGateway, "hostile-gateway", "guess https://provider.example").await;
+    let found = suite(Slot::PaymentGateway, "hostile-gateway", r#""guess https://provider.example""#).await;
     for (name, part) in [
         ("never-guesses", "`authorize` after 500 says {\"Declined\":{\"code\":\"guessed\""),
         ("same-key-same-request", "/v1/tries/1, then GET https://provider.example/v1/tries/2"),
@@ -169,7 +168,8 @@ async fn a_gateway_that_guesses_is_found() {
 #[tokio::test]
 async fn a_gateway_that_crashes_after_it_sent_is_found() {
     let found =
-        suite(Slot::PaymentGateway, "hostile-gateway", "panic-after-send https://provider.example").await;
+        suite(Slot::PaymentGateway, "hostile-gateway", r#""panic-after-send https://provider.example""#)
+            .await;
     let check = found.get("survives-faults").expect("the check");
     assert_eq!(check.status, Status::Failed);
     assert!(check.detail.contains("after the money moved"), "{}", check.detail);
