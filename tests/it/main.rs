@@ -3,6 +3,7 @@
 mod checkout;
 mod compile;
 mod components;
+mod contract;
 mod crash;
 mod definition;
 mod expiry;
