@@ -122,7 +122,9 @@ fn document(resolve: &Resolve) -> String {
     );
     paragraph(&mut out, &package.docs);
     out.push_str(POLICY);
-    out.push_str("\n## Worlds\n\nA component implements one of these. `imports` is what the host gives it.\n");
+    out.push_str(
+        "\n## Worlds\n\nA component implements one of these. `imports` is what the host gives it.\n",
+    );
     for (name, id) in &package.worlds {
         let world = &resolve.worlds[*id];
         let _ = writeln!(out, "\n### World `{name}`\n");
@@ -159,7 +161,9 @@ fn name_of(resolve: &Resolve, id: InterfaceId) -> String {
     let own = interface.name.clone().unwrap_or_default();
     let package = interface.package.map(|id| &resolve.packages[id].name);
     match package {
-        Some(package) if package.namespace != "till" => format!("{}:{}/{own}", package.namespace, package.name),
+        Some(package) if package.namespace != "till" => {
+            format!("{}:{}/{own}", package.namespace, package.name)
+        }
         _ => own,
     }
 }
@@ -180,7 +184,13 @@ fn function_text(resolve: &Resolve, out: &mut String, function: &Function) {
     let params: Vec<String> =
         function.params.iter().map(|p| format!("{}: {}", p.name, of(resolve, &p.ty))).collect();
     let result = function.result.as_ref().map(|ty| format!(" -> {}", of(resolve, ty))).unwrap_or_default();
-    let _ = writeln!(out, "### `{}`\n\n```wit\n{}: func({}){result}\n```\n", function.name, function.name, params.join(", "));
+    let _ = writeln!(
+        out,
+        "### `{}`\n\n```wit\n{}: func({}){result}\n```\n",
+        function.name,
+        function.name,
+        params.join(", ")
+    );
     paragraph(out, &function.docs);
 }
 

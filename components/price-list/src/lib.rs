@@ -16,6 +16,10 @@ use bindings::exports::till::checkout::pricing_rules::{Guest, PriceRequest, Pric
 use bindings::till::checkout::tables;
 use bindings::till::checkout::types::{CallContext, ComponentError, ComponentInfo, ErrorDetail};
 use config::Config;
+use std::collections::HashMap;
+
+/// Keys of one look-up: the contract allows 10,000.
+const KEYS_AT_ONCE: usize = 1_000;
 
 struct PriceList;
 
@@ -32,10 +36,28 @@ impl Guest for PriceList {
 
     fn price(ctx: CallContext, request: PriceRequest) -> Result<PriceResult, ComponentError> {
         let config: Config = serde_json::from_str(&ctx.config).map_err(|error| invalid_config(&error))?;
-        let lookup = |key: &str| tables::lookup(&config.table, key);
-        let lines = price::price_cart(&config, &ctx.currency, &request.cart, lookup)?;
+        let rows = rows(&config.table, &price::table_keys(&ctx.currency, &request.cart))?;
+        let lines = price::price_cart(&config, &ctx.currency, &request.cart, |key| rows.get(key).cloned())?;
         Ok(PriceResult { lines, messages: Vec::new(), attributes: Vec::new() })
     }
+}
+
+/// The table's rows under these keys, asked for all at once.
+fn rows(table: &str, keys: &[String]) -> Result<HashMap<String, String>, ComponentError> {
+    let mut rows = HashMap::new();
+    for some in keys.chunks(KEYS_AT_ONCE) {
+        let values = tables::lookup_many(table, some).map_err(|error| {
+            ComponentError::Unavailable(ErrorDetail {
+                code: "table-unreadable".to_owned(),
+                path: None,
+                text: format!("table `{table}`: {error:?}"),
+                retry_after_ms: None,
+                attributes: Vec::new(),
+            })
+        })?;
+        rows.extend(some.iter().zip(values).filter_map(|(key, value)| Some((key.clone(), value?))));
+    }
+    Ok(rows)
 }
 
 fn invalid_config(error: &serde_json::Error) -> ComponentError {

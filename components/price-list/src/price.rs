@@ -31,6 +31,22 @@ pub fn price_cart(
         .collect()
 }
 
+/// All keys under which the table may have a price for the cart.
+pub fn table_keys(currency: &str, cart: &Cart) -> Vec<String> {
+    let groups = cart.customer.as_ref().map_or(&[][..], |customer| &customer.groups);
+    cart.lines.iter().flat_map(|line| line_keys(currency, line, groups).map(|(key, _)| key)).collect()
+}
+
+/// Keys of a line, in the order in which they count: those of the customer's groups, then everybody's.
+fn line_keys<'a>(
+    currency: &'a str,
+    line: &'a Line,
+    groups: &'a [String],
+) -> impl Iterator<Item = (String, Option<&'a String>)> {
+    let of_groups = groups.iter().map(move |group| (format!("{currency}/{group}/{}", line.sku), Some(group)));
+    of_groups.chain([(format!("{currency}/{}", line.sku), None)])
+}
+
 /// The table first: it is where a merchant keeps what changes. A group's row comes before everybody's.
 fn from_table(
     config: &Config,
@@ -40,11 +56,7 @@ fn from_table(
     lookup: &impl Fn(&str) -> Option<String>,
 ) -> Result<Option<Found>, ComponentError> {
     let groups = customer.map_or(&[][..], |customer| &customer.groups);
-    let keys = groups
-        .iter()
-        .map(|group| (format!("{currency}/{group}/{}", line.sku), Some(group)))
-        .chain([(format!("{currency}/{}", line.sku), None)]);
-    for (key, group) in keys {
+    for (key, group) in line_keys(currency, line, groups) {
         let Some(text) = lookup(&key) else { continue };
         let price = parse_value(&text).map_err(|why| bad_row(&config.table, &key, &why))?;
         let why = match group {

@@ -1,5 +1,5 @@
 // What a component in TypeScript needs beside the contract: exact amounts and typed errors.
-import type { CallContext, ComponentError } from "till:checkout/types@0.1.0";
+import type { CallContext, ComponentError } from "till:checkout/types@0.1.1";
 
 /**
  * Wraps the functions of a component so that no number is ever rounded without a word.

@@ -1,6 +1,6 @@
-// The contract as TypeScript, made from wit/ (sha256 330ae5e206ba3a88e5c7a97dbbbb8a4e2dbd99e5e482c4bb2c4e94d2f22d95f4) by jco.
+// The contract as TypeScript, made from wit/ (sha256 85fd432c304049f04a4130803fa16d4bb3b3a7ea39c6f9426086c9b1857a35cb) by jco.
 
-declare module 'till:checkout/log@0.1.0' {
+declare module 'till:checkout/log@0.1.1' {
   /**
    * Never traps. Text above the limit is cut, and the report says so.
    */
@@ -19,7 +19,7 @@ declare module 'till:checkout/log@0.1.0' {
   export type Level = 'debug' | 'info' | 'warn' | 'error';
 }
 
-declare module 'till:checkout/pricing-rules@0.1.0' {
+declare module 'till:checkout/pricing-rules@0.1.1' {
   /**
    * Says what this component is. Must not depend on the merchant.
    */
@@ -28,13 +28,13 @@ declare module 'till:checkout/pricing-rules@0.1.0' {
    * Prices all lines of a cart.
    */
   export function price(ctx: CallContext, request: PriceRequest): PriceResult;
-  export type Attributes = import('till:checkout/types@0.1.0').Attributes;
-  export type CallContext = import('till:checkout/types@0.1.0').CallContext;
-  export type Cart = import('till:checkout/types@0.1.0').Cart;
-  export type ComponentError = import('till:checkout/types@0.1.0').ComponentError;
-  export type ComponentInfo = import('till:checkout/types@0.1.0').ComponentInfo;
-  export type Message = import('till:checkout/types@0.1.0').Message;
-  export type Reason = import('till:checkout/types@0.1.0').Reason;
+  export type Attributes = import('till:checkout/types@0.1.1').Attributes;
+  export type CallContext = import('till:checkout/types@0.1.1').CallContext;
+  export type Cart = import('till:checkout/types@0.1.1').Cart;
+  export type ComponentError = import('till:checkout/types@0.1.1').ComponentError;
+  export type ComponentInfo = import('till:checkout/types@0.1.1').ComponentInfo;
+  export type Message = import('till:checkout/types@0.1.1').Message;
+  export type Reason = import('till:checkout/types@0.1.1').Reason;
   export interface PriceRequest {
     cart: Cart,
     attributes: Attributes,
@@ -101,7 +101,7 @@ declare module 'till:checkout/pricing-rules@0.1.0' {
   }
 }
 
-declare module 'till:checkout/promotion-rules@0.1.0' {
+declare module 'till:checkout/promotion-rules@0.1.1' {
   /**
    * Says what this component is. Must not depend on the merchant.
    */
@@ -110,13 +110,13 @@ declare module 'till:checkout/promotion-rules@0.1.0' {
    * Proposes discounts for a priced cart.
    */
   export function evaluate(ctx: CallContext, request: PromotionRequest): PromotionResult;
-  export type Attributes = import('till:checkout/types@0.1.0').Attributes;
-  export type CallContext = import('till:checkout/types@0.1.0').CallContext;
-  export type Cart = import('till:checkout/types@0.1.0').Cart;
-  export type ComponentError = import('till:checkout/types@0.1.0').ComponentError;
-  export type ComponentInfo = import('till:checkout/types@0.1.0').ComponentInfo;
-  export type Message = import('till:checkout/types@0.1.0').Message;
-  export type Reason = import('till:checkout/types@0.1.0').Reason;
+  export type Attributes = import('till:checkout/types@0.1.1').Attributes;
+  export type CallContext = import('till:checkout/types@0.1.1').CallContext;
+  export type Cart = import('till:checkout/types@0.1.1').Cart;
+  export type ComponentError = import('till:checkout/types@0.1.1').ComponentError;
+  export type ComponentInfo = import('till:checkout/types@0.1.1').ComponentInfo;
+  export type Message = import('till:checkout/types@0.1.1').Message;
+  export type Reason = import('till:checkout/types@0.1.1').Reason;
   /**
    * A line as priced, with what earlier adjustments left of it.
    */
@@ -337,7 +337,7 @@ declare module 'till:checkout/promotion-rules@0.1.0' {
   }
 }
 
-declare module 'till:checkout/shipping-rates@0.1.0' {
+declare module 'till:checkout/shipping-rates@0.1.1' {
   /**
    * Says what this component is. Must not depend on the merchant.
    */
@@ -346,15 +346,15 @@ declare module 'till:checkout/shipping-rates@0.1.0' {
    * Gives the options for each group.
    */
   export function rates(ctx: CallContext, request: RateRequest): RateResult;
-  export type Address = import('till:checkout/types@0.1.0').Address;
-  export type Attributes = import('till:checkout/types@0.1.0').Attributes;
-  export type CallContext = import('till:checkout/types@0.1.0').CallContext;
-  export type Cart = import('till:checkout/types@0.1.0').Cart;
-  export type ComponentError = import('till:checkout/types@0.1.0').ComponentError;
-  export type ComponentInfo = import('till:checkout/types@0.1.0').ComponentInfo;
-  export type Dimensions = import('till:checkout/types@0.1.0').Dimensions;
-  export type Message = import('till:checkout/types@0.1.0').Message;
-  export type Reason = import('till:checkout/types@0.1.0').Reason;
+  export type Address = import('till:checkout/types@0.1.1').Address;
+  export type Attributes = import('till:checkout/types@0.1.1').Attributes;
+  export type CallContext = import('till:checkout/types@0.1.1').CallContext;
+  export type Cart = import('till:checkout/types@0.1.1').Cart;
+  export type ComponentError = import('till:checkout/types@0.1.1').ComponentError;
+  export type ComponentInfo = import('till:checkout/types@0.1.1').ComponentInfo;
+  export type Dimensions = import('till:checkout/types@0.1.1').Dimensions;
+  export type Message = import('till:checkout/types@0.1.1').Message;
+  export type Reason = import('till:checkout/types@0.1.1').Reason;
   /**
    * A line, or some units of it, in a group.
    */
@@ -457,14 +457,31 @@ declare module 'till:checkout/shipping-rates@0.1.0' {
   }
 }
 
-declare module 'till:checkout/tables@0.1.0' {
+declare module 'till:checkout/tables@0.1.1' {
   /**
    * The value stored under `key`, or none. A table the binding does not have is empty.
    */
   export function lookup(table: string, key: string): string | null;
+  /**
+   * The values stored under many keys, in their order: one call for a cart instead of one for each line.
+   * Since 0.1.1.
+   */
+  export function lookupMany(table: string, keys: Array<string>): Array<string | null>;
+  /**
+   * Why many values are not given at once.
+   * # Variants
+   *
+   * ## `"too-many-keys"`
+   *
+   * More than 10,000 keys.
+   * ## `"answer-too-large"`
+   *
+   * The values have more bytes in sum than a request may have (4 MiB by default).
+   */
+  export type TablesError = 'too-many-keys' | 'answer-too-large';
 }
 
-declare module 'till:checkout/tax-rules@0.1.0' {
+declare module 'till:checkout/tax-rules@0.1.1' {
   /**
    * Says what this component is. Must not depend on the merchant.
    */
@@ -473,15 +490,15 @@ declare module 'till:checkout/tax-rules@0.1.0' {
    * Gives all taxes of a checkout.
    */
   export function calculate(ctx: CallContext, request: TaxRequest): TaxResult;
-  export type Address = import('till:checkout/types@0.1.0').Address;
-  export type Attributes = import('till:checkout/types@0.1.0').Attributes;
-  export type CallContext = import('till:checkout/types@0.1.0').CallContext;
-  export type ComponentError = import('till:checkout/types@0.1.0').ComponentError;
-  export type ComponentInfo = import('till:checkout/types@0.1.0').ComponentInfo;
-  export type Customer = import('till:checkout/types@0.1.0').Customer;
-  export type LineKind = import('till:checkout/types@0.1.0').LineKind;
-  export type Message = import('till:checkout/types@0.1.0').Message;
-  export type Reason = import('till:checkout/types@0.1.0').Reason;
+  export type Address = import('till:checkout/types@0.1.1').Address;
+  export type Attributes = import('till:checkout/types@0.1.1').Attributes;
+  export type CallContext = import('till:checkout/types@0.1.1').CallContext;
+  export type ComponentError = import('till:checkout/types@0.1.1').ComponentError;
+  export type ComponentInfo = import('till:checkout/types@0.1.1').ComponentInfo;
+  export type Customer = import('till:checkout/types@0.1.1').Customer;
+  export type LineKind = import('till:checkout/types@0.1.1').LineKind;
+  export type Message = import('till:checkout/types@0.1.1').Message;
+  export type Reason = import('till:checkout/types@0.1.1').Reason;
   /**
    * A line after all discounts.
    */
@@ -584,7 +601,7 @@ declare module 'till:checkout/tax-rules@0.1.0' {
   }
 }
 
-declare module 'till:checkout/types@0.1.0' {
+declare module 'till:checkout/types@0.1.1' {
   /**
    * Name and value pairs. Names are unique within a list; unknown names are ignored.
    */

@@ -14,11 +14,11 @@ mod generated {
         inline: "
             package till:host;
             world all-slots {
-                include till:checkout/pricing@0.1.0;
-                include till:checkout/promotion@0.1.0;
-                include till:checkout/tax@0.1.0;
-                include till:checkout/shipping@0.1.0;
-                include till:checkout/payment-gateway@0.1.0;
+                include till:checkout/pricing@0.1.1;
+                include till:checkout/promotion@0.1.1;
+                include till:checkout/tax@0.1.1;
+                include till:checkout/shipping@0.1.1;
+                include till:checkout/payment-gateway@0.1.1;
             }
         ",
         world: "till:host/all-slots",

@@ -25,6 +25,8 @@ pub(crate) struct State {
     pub(crate) random: Seeded,
     pub(crate) limiter: MemoryLimiter,
     pub(crate) binding: Arc<Binding>,
+    /// What the host gives a guest in one go, bytes.
+    pub(crate) answer_bytes_max: u64,
     words: Arc<Mutex<Words>>,
 }
 
@@ -58,6 +60,7 @@ impl State {
             random: Seeded::new(ctx),
             limiter: MemoryLimiter::new(limits.memory_bytes),
             binding,
+            answer_bytes_max: limits.input_bytes,
             words,
         }
     }
