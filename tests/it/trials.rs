@@ -316,6 +316,13 @@ async fn a_revoked_component_stops_at_once_and_what_a_shopper_saw_is_not_charged
     let view = till.submit(&seen.id, json!({ "notes": "as it is now" })).await;
     expect_phase(&till, &view, Phase::Confirmed).await;
 
+    // Nor does anything fall back on it.
+    let push = till.pushed(Slot::Promotion, "50", "hostile", json!("loop"));
+    let push = Push { policy: Some(FailurePolicy::Fallback), fallback: Some(kept.digest.clone()), ..push };
+    let leaning = till.take(push).await;
+    assert!(till.registry.bound(MERCHANT, &leaning.digest).await.unwrap().fallback.is_none());
+    till.registry.retire(MERCHANT, turn(Slot::Promotion, "50"), 2).await.unwrap();
+
     let again = till.pushed(Slot::Promotion, "30", "percent-off", off(10_000));
     let refused = till.registry.push(MERCHANT, again, 2).await.unwrap_err();
     assert!(matches!(refused, Error::Revoked { .. }), "{refused}");

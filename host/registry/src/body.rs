@@ -151,7 +151,7 @@ impl BindingBody {
 }
 
 /// A binding that can be called.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Bound {
     /// Digest of the binding.
     pub digest: String,

@@ -22,8 +22,8 @@ use crate::{Error, Registry};
 pub const KEPT_REVISIONS: i64 = 20;
 /// How long a component that no slot uses is kept: 30 days.
 pub const UNUSED_KEPT_US: i64 = 30 * 24 * 3_600 * 1_000_000;
-/// Components looked at in one collection.
-const COLLECTED_MAX: i64 = 500;
+/// Components read at one time by a collection.
+const PAGE: i64 = 500;
 
 /// What a slot asks of every component, whatever it computes. Run before a component may be used.
 #[async_trait]
@@ -325,6 +325,9 @@ impl Registry {
         for (row, _) in all {
             let slot = Slot::from_str(&row.slot).map_err(Error::corrupt)?;
             let hand = Hand { merchant, who, why: "deleted", now_us };
+            if row.state == State::Revoked.as_str() {
+                return Err(Error::not_now("the component was revoked: its bytes are kept as a proof"));
+            }
             self.walk(slot, digest, State::Collected, hand).await?;
             self.forget(merchant, slot, digest);
         }
@@ -333,7 +336,18 @@ impl Registry {
 
     /// Takes the bytes of components away that no slot used for [`UNUSED_KEPT_US`]. Gives how many.
     pub async fn collect(&self, now_us: i64) -> Result<usize, Error> {
-        let old = self.store.read().await?.old_components(now_us - UNUSED_KEPT_US, COLLECTED_MAX).await?;
+        let mut collected = 0;
+        let mut after = (String::new(), String::new(), String::new());
+        loop {
+            let before_us = now_us - UNUSED_KEPT_US;
+            let old = self.store.read().await?.old_components(before_us, &after, PAGE).await?;
+            let Some(last) = old.last() else { return Ok(collected) };
+            after = last.clone();
+            collected += self.collect_unused(old, now_us).await?;
+        }
+    }
+
+    async fn collect_unused(&self, old: Vec<(String, String, String)>, now_us: i64) -> Result<usize, Error> {
         let mut collected = 0;
         for (merchant, digest, slot) in old {
             if self.used(&merchant, &digest).await?.is_some() {

@@ -186,6 +186,15 @@ impl InUse {
     }
 }
 
+/// The binding without what it would fall back on, where that is revoked.
+fn without_revoked(state: &InUse, bound: Arc<Bound>) -> Arc<Bound> {
+    let revoked = |other: &Arc<Bound>| state.revoked.contains(&other.component.digest.to_string());
+    if !state.revoked.is_empty() && bound.fallback.as_ref().is_some_and(revoked) {
+        return Arc::new(Bound { fallback: None, ..(*bound).clone() });
+    }
+    bound
+}
+
 /// How long a change made through another host may go unseen by this one.
 const SEEN_FOR: Duration = Duration::from_millis(500);
 
@@ -430,7 +439,7 @@ impl Registry {
         let state = self.in_use(merchant).await?;
         if let Some(bound) = held {
             self.check_revoked(&state, || bound.component.digest.to_string())?;
-            return Ok(bound);
+            return Ok(without_revoked(&state, bound));
         }
         let (slot, name, body) = self.content(merchant, digest).await?;
         self.check_revoked(&state, || body.component.clone())?;
@@ -444,7 +453,7 @@ impl Registry {
         };
         let bound = Arc::new(self.assemble(merchant, slot, &name, digest, body, fallback).await?);
         self.bound.lock().expect("no holder panics").insert(key, bound.clone());
-        Ok(bound)
+        Ok(without_revoked(&state, bound))
     }
 
     fn check_revoked(&self, state: &InUse, component: impl Fn() -> String) -> Result<(), Error> {

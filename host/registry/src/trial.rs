@@ -127,13 +127,35 @@ pub struct Ended {
     pub elapsed_us: u64,
 }
 
+/// Differences of one trial that a host keeps with all their rules. Past that they are counted only: a shadow that
+/// differs in every checkout would fill the disk with what ten thousand tell.
+const DIFFERENCES_KEPT_MAX: u32 = 10_000;
+
 /// What this host counted and has not yet added to the store, by merchant and trial.
 #[derive(Default)]
-pub(crate) struct Tallies(Mutex<HashMap<(String, TrialKey), TrialCount>>);
+pub(crate) struct Tallies {
+    counts: Mutex<HashMap<(String, TrialKey), TrialCount>>,
+    kept: Mutex<HashMap<(String, TrialKey), u32>>,
+}
 
 impl Tallies {
+    /// Whether one more difference of the trial is kept.
+    fn keeps(&self, merchant: &str, key: &TrialKey) -> bool {
+        let mut all = self.kept.lock().expect("no holder panics");
+        // Earlier trials of the place are over.
+        all.retain(|(owner, other), _| {
+            owner != merchant
+                || other.slot != key.slot
+                || other.name != key.name
+                || other.revision >= key.revision
+        });
+        let kept = all.entry((merchant.to_owned(), key.clone())).or_default();
+        *kept = kept.saturating_add(1);
+        *kept <= DIFFERENCES_KEPT_MAX
+    }
+
     fn add(&self, merchant: &str, key: TrialKey, more: &TrialCount) {
-        let mut all = self.0.lock().expect("no holder panics");
+        let mut all = self.counts.lock().expect("no holder panics");
         let sum = all.entry((merchant.to_owned(), key)).or_default();
         sum.calls += more.calls;
         sum.failed += more.failed;
@@ -145,7 +167,7 @@ impl Tallies {
     }
 
     fn take(&self) -> HashMap<(String, TrialKey), TrialCount> {
-        std::mem::take(&mut *self.0.lock().expect("no holder panics"))
+        std::mem::take(&mut *self.counts.lock().expect("no holder panics"))
     }
 }
 
@@ -188,6 +210,9 @@ impl Registry {
         let more = TrialCount { compared: 1, differing, delta, ..TrialCount::default() };
         self.tallies.add(merchant, key.clone(), &more);
         let Some(row) = difference else { return Ok(()) };
+        if !self.tallies.keeps(merchant, key) {
+            return Ok(());
+        }
         let (owner, key) = (merchant.to_owned(), key.clone());
         let put = self.store.transact(move |tx| {
             let (owner, key, row) = (owner.clone(), key.clone(), row.clone());

@@ -534,17 +534,18 @@ async fn list(server: Server) -> anyhow::Result<ExitCode> {
     let found = server.get("").await?;
     let rows = found["components"].as_array().cloned().unwrap_or_default();
     println!(
-        "{:<16} {:<12} {:>3}  {:<24} {:<10} component",
-        "slot", "name", "rev", "component name", "version"
+        "{:<16} {:<12} {:>3}  {:<24} {:<10} {:<9} component",
+        "slot", "name", "rev", "component name", "version", "contract"
     );
     for row in rows {
         println!(
-            "{:<16} {:<12} {:>3}  {:<24} {:<10} {}",
+            "{:<16} {:<12} {:>3}  {:<24} {:<10} {:<9} {}",
             text(&row["slot"]),
             text(&row["name"]),
             row["revision"],
             text(&row["info"]["name"]),
             text(&row["info"]["version"]),
+            text(&row["info"]["contract"]),
             text(&row["component"]).chars().take(16).collect::<String>()
         );
         let trial = &row["trial"];

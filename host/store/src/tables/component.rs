@@ -206,14 +206,17 @@ impl Tx {
         self.rows(sql, &[P::T(merchant)]).await?.iter().map(|row| row.text(0)).collect()
     }
 
-    /// Components that keep bytes and were made before a time, as `(merchant, digest, slot)`, oldest first.
+    /// Components that keep bytes and were made before a time, as `(merchant, digest, slot)` in that order, after
+    /// the one given.
     pub async fn old_components(
         &mut self,
         before_us: i64,
+        (merchant, digest, slot): &(String, String, String),
         limit: i64,
     ) -> Result<Vec<(String, String, String)>, StoreError> {
-        let sql = "SELECT merchant, digest, slot FROM component WHERE created_us < $1 AND state IN ('uploaded', 'validated', 'compiled', 'ready') ORDER BY created_us LIMIT $2";
-        let rows = self.rows(sql, &[P::I(before_us), P::I(limit)]).await?;
+        let sql = "SELECT merchant, digest, slot FROM component WHERE created_us < $1 AND state IN ('uploaded', 'validated', 'compiled', 'ready') AND (merchant, digest, slot) > ($2, $3, $4) ORDER BY merchant, digest, slot LIMIT $5";
+        let params = [P::I(before_us), P::T(merchant), P::T(digest), P::T(slot), P::I(limit)];
+        let rows = self.rows(sql, &params).await?;
         rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?, row.text(2)?))).collect()
     }
 
