@@ -31,11 +31,12 @@ const BYTES_MAX: u64 = 4 << 20;
 /// Most cases in one folder.
 const FILES_MAX: usize = 10_000;
 /// The failures a case can expect: those that are the component's doing.
-pub const FAILURES: [&str; 7] = [
+pub const FAILURES: [&str; 8] = [
     "trapped",
     "out-of-fuel",
     "out-of-memory",
     "stack-too-deep",
+    "own-stack-too-deep",
     "too-slow",
     "output-too-large",
     "input-too-large",

@@ -184,6 +184,12 @@ pub enum FailureKind {
     },
     /// It called itself too deeply.
     StackTooDeep {
+        /// Bytes allowed.
+        limit: u64,
+    },
+    /// The guest's stack outgrew the room it keeps for it in its own memory: 1 MiB in Rust, unless it is linked with
+    /// more.
+    OwnStackTooDeep {
         /// Bytes of stack allowed.
         limit: u64,
     },
@@ -232,6 +238,12 @@ impl fmt::Display for FailureKind {
             }
             Self::OutOfMemory { limit, wanted } => {
                 write!(f, "the component wanted {wanted} bytes of memory, at most {limit} are allowed")
+            }
+            Self::OwnStackTooDeep { limit } => {
+                write!(
+                    f,
+                    "the component used up its stack, the part in its own memory (1 MiB in Rust unless linked with more; the host allows {limit} bytes beside it)"
+                )
             }
             Self::StackTooDeep { limit } => {
                 write!(f, "the component used up its stack of {limit} bytes")

@@ -159,6 +159,11 @@ impl Run {
             Some(Trap::StackOverflow) => {
                 return FailureKind::StackTooDeep { limit: STACK_BYTES_MAX as u64 };
             }
+            // Rust keeps a second stack in linear memory, and it is the smaller one: running over its end is an access
+            // outside of the memory, from a function that has called itself again and again.
+            Some(Trap::MemoryOutOfBounds) if recursed(error) => {
+                return FailureKind::OwnStackTooDeep { limit: STACK_BYTES_MAX as u64 };
+            }
             _ => {}
         }
         let root = error.root_cause().to_string();
@@ -176,6 +181,16 @@ impl Run {
         };
         FailureKind::Trapped { message }
     }
+}
+
+/// Whether one function fills the innermost frames.
+fn recursed(error: &wasmtime::Error) -> bool {
+    const FRAMES: usize = 10;
+    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return false };
+    let again = |frame: &wasmtime::FrameInfo| {
+        trace.frames().iter().filter(|other| other.func_index() == frame.func_index()).count() >= FRAMES
+    };
+    trace.frames().iter().take(FRAMES).any(again)
 }
 
 /// The result of a guest, or what stopped it from outside.
