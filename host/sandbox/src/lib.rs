@@ -43,6 +43,7 @@ pub use engine::{Sandbox, SandboxConfig};
 pub use error::{CompileFailure, Error, Failure, FailureKind, LoadError, Offender};
 pub use host::script::{Asked, Reply, Script, Scripted};
 pub use limits::Limits;
+pub use queue::worker;
 pub use report::{Exchange, LogLine, Report};
 pub use slot::{Slot, UnknownSlot};
 pub use table::{

@@ -15,9 +15,6 @@ use crate::quote::{Quote, Stage};
 
 /// Checkouts told one by one in a report: those that change most.
 const EXAMPLES_MAX: usize = 20;
-/// Checkouts evaluated at the same time for each core: while one waits for its component's thread, another one's
-/// request is made.
-const AT_ONCE_PER_CORE: usize = 4;
 
 /// A candidate and those it plays with.
 pub struct Backtest {
@@ -109,25 +106,30 @@ impl Backtest {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let records = Arc::new(records);
         let next = Arc::new(AtomicUsize::new(0));
-        let mut tasks = tokio::task::JoinSet::new();
-        for _ in 0..cores * AT_ONCE_PER_CORE {
+        let wrong = |e: &dyn std::fmt::Display| StepFault::new("backtest", e.to_string());
+        let mut threads = Vec::new();
+        for n in 0..cores {
             let (test, records, next, done) = (self.clone(), records.clone(), next.clone(), done.clone());
-            tasks.spawn(async move {
+            // A component's call is shorter than its way to another thread and back.
+            let work = move || {
                 let mut found = Vec::new();
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(record) = records.get(at) else { return found };
-                    if let Some(difference) = test.evaluate(record).await {
+                    if let Some(difference) = futures::executor::block_on(test.evaluate(record)) {
                         found.push((at, difference));
                     }
                     done.fetch_add(1, Ordering::Relaxed);
                 }
-            });
+            };
+            threads.push(till_sandbox::worker(&format!("till-backtest-{n}"), work).map_err(|e| wrong(&e))?);
         }
-        let mut found = Vec::new();
-        while let Some(part) = tasks.join_next().await {
-            found.extend(part.map_err(|e| StepFault::new("backtest", e.to_string()))?);
-        }
+        let joined = tokio::task::spawn_blocking(move || {
+            threads.into_iter().map(|thread| thread.join()).collect::<Result<Vec<_>, _>>()
+        });
+        let parts = joined.await.map_err(|e| wrong(&e))?;
+        let parts = parts.map_err(|_| wrong(&"a thread panicked"))?;
+        let mut found: Vec<_> = parts.into_iter().flatten().collect();
         found.sort_by_key(|(at, _)| *at);
         Ok(sum(&records, found))
     }
