@@ -133,12 +133,20 @@ fn vault(database: &str, key: Option<&str>) -> anyhow::Result<Vault> {
     let mut made = [0; 32];
     rand::rng().fill_bytes(&mut made);
     let text = base64::engine::general_purpose::STANDARD.encode(made);
-    let new = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-    match new {
-        Ok(mut file) => {
-            file.write_all(text.as_bytes()).and_then(|()| file.sync_all())?;
-            Ok(Vault::new(&made))
-        }
+    // Whole or not at all: an empty key file would lock all secrets away.
+    let beside = PathBuf::from(format!("{file}-key.{}", std::process::id()));
+    let write = || -> std::io::Result<()> {
+        let mut new = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+        new.write_all(text.as_bytes())?;
+        new.sync_all()?;
+        let linked = std::fs::hard_link(&beside, &path);
+        std::fs::remove_file(&beside)?;
+        linked?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    };
+    match write() {
+        Ok(()) => Ok(Vault::new(&made)),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
             Ok(Vault::new(&read(&text).with_context(|| format!("read {}", path.display()))?))

@@ -540,3 +540,52 @@ async fn what_a_component_was_asked_is_told_with_the_same_bytes_each_time() {
     assert!(first[0].answer["ok"]["candidates"].to_string().contains("SUMMER2024"), "{}", first[0].answer);
     assert_eq!(till.shop.questions(MERCHANT, &view.id, Slot::Promotion, "99").await.unwrap().len(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_gateway_does_not_stop_those_who_have_not_paid_and_a_stranger_proves_nothing() {
+    let till = TestTill::start().await;
+    let quoted = till.worked_example().await;
+    let gateways = till.registry.activations(MERCHANT).await.unwrap();
+    let gateway = gateways.iter().find(|a| a.slot == "payment-gateway").expect("bound");
+    let mut config = demo_config("sim-gateway");
+    config["base_url"] = json!(till.simulator.url);
+    let push = till.pushed(Slot::PaymentGateway, "default", "sim-gateway", config.clone());
+    let Source::Bytes(wasm) = push.source else { panic!("bytes") };
+    let fixed = || Source::Bytes(with_a_section(wasm.clone()));
+    till.take(Push {
+        source: fixed(),
+        ..till.pushed(Slot::PaymentGateway, "default", "sim-gateway", config.clone())
+    })
+    .await;
+    till.registry.revoke(MERCHANT, &gateway.component, "ana", "it leaks", 1).await.unwrap();
+    // Nothing was sent yet: what is bound now takes the money, captures it and is asked from then on.
+    let view = till.submit(&quoted.id, json!({})).await;
+    expect_phase(&till, &view, Phase::Confirmed).await;
+    assert_eq!(till.simulator.count("capture").await, 1);
+    till.balanced().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn going_back_from_a_revoked_component_skips_what_was_rolled_away_from_and_keeps_the_canary() {
+    let till = TestTill::start().await;
+    let with = |n: u8| {
+        let push = till.pushed(Slot::Promotion, "30", "percent-off", off(u32::from(n) * 10_000));
+        let Source::Bytes(mut wasm) = push.source else { panic!("bytes") };
+        wasm.extend([0, 5, 4, b't', b'e', b's', n]);
+        Push { source: Source::Bytes(wasm), ..push }
+    };
+    let first = till.take(with(1)).await;
+    let second = till.take(with(2)).await;
+    till.take(with(3)).await;
+    // The third was wrong; the canary beside the second is fine.
+    till.registry.roll_back(MERCHANT, turn(Slot::Promotion, "30"), None, 1).await.unwrap();
+    let tried = till.take(Push { stage: canary(1), ..with(4) }).await;
+    till.registry.revoke(MERCHANT, &second.component, "ana", "it leaks", 2).await.unwrap();
+    let now = till.registry.activations(MERCHANT).await.unwrap();
+    let place = now.iter().find(|a| a.name == "30").expect("bound");
+    assert_eq!(place.digest, first.digest, "not the third");
+    assert_eq!(place.trial, tried.trial);
+    // Under another slot the same bytes are the same bytes.
+    let again = Push { stage: Stage::Ready, ..with(2) };
+    assert!(matches!(till.registry.push(MERCHANT, again, 3).await, Err(Error::Revoked { .. })));
+}

@@ -237,7 +237,7 @@ impl Asker<'_> {
         progress: &mut Progress,
     ) -> Result<(), StepFault> {
         let Some((_, step)) = asks(stage) else { return Ok(()) };
-        let call = self.call(bound, step).await?;
+        let call = self.call(bound, step);
         let quote = &progress.quote;
         let (made, note, elapsed_us) = match stage {
             Stage::Price => {
@@ -290,17 +290,17 @@ impl Asker<'_> {
         Ok(())
     }
 
-    async fn call(&self, bound: &Bound, step: &str) -> Result<Call, StepFault> {
+    fn call(&self, bound: &Bound, step: &str) -> Call {
         let mut ctx = self.context.clone();
         step.clone_into(&mut ctx.step);
         ctx.config.clone_from(&bound.config);
-        Ok(Call {
+        Call {
             component: bound.component.clone(),
             ctx,
             binding: bound.binding.clone(),
             limits: bound.limits,
             background: self.background,
-        })
+        }
     }
 
     /// The question as a fixture keeps it, when somebody wants to keep it.

@@ -327,6 +327,7 @@ impl Registry {
     }
 
     /// Goes back to the newest earlier revision that uses another component than `component`, one that is ready.
+    /// What was rolled away from stays away, and so does what is on trial beside.
     pub(crate) async fn back_from(
         &self,
         merchant: &str,
@@ -334,9 +335,11 @@ impl Registry {
         component: &str,
         now_us: i64,
     ) -> Result<BindingRow, Error> {
-        for row in
-            self.rows(merchant, turn).await?.into_iter().take(usize::try_from(KEPT_REVISIONS).unwrap_or(0))
-        {
+        let nothing = || Error::not_now("there is no earlier revision to go back to");
+        let history = self.rows(merchant, turn).await?;
+        let newest = history.first().ok_or_else(nothing)?.clone();
+        let kept = usize::try_from(KEPT_REVISIONS).unwrap_or(usize::MAX);
+        for row in history.into_iter().filter(|row| row.revision < newest.origin).take(kept) {
             if row.digest.is_empty() {
                 continue;
             }
@@ -346,17 +349,20 @@ impl Registry {
                 continue;
             }
             return self
-                .change(merchant, turn, now_us, |_| {
+                .change(merchant, turn, now_us, |history| {
+                    let now = history.first().filter(|now| now.digest == newest.digest);
+                    let now = now.ok_or_else(|| Error::not_now("something else is active there by now"))?;
                     Ok(BindingRow {
                         act: Act::Rollback.as_str().to_owned(),
                         origin: row.origin,
                         digest: row.digest.clone(),
+                        trial: now.trial.clone(),
                         ..blank(turn)
                     })
                 })
                 .await;
         }
-        Err(Error::not_now("there is no earlier revision to go back to"))
+        Err(nothing())
     }
 
     /// Takes a binding out of use, with its shadow or canary; the next checkout goes without it. Rolling back
@@ -498,19 +504,46 @@ impl Registry {
             });
             let event = Event { topic: format!("binding.{}", row.act), body };
             let (owner, written, id) = (merchant.to_owned(), row.clone(), Uuid::now_v7());
+            let used: Vec<String> = [row.digest.clone()]
+                .into_iter()
+                .chain(read_trial(&row.trial)?.map(|trial| trial.digest))
+                .filter(|digest| !digest.is_empty())
+                .collect();
+            // What this act brings in must be ready at the moment it is written; what stays may be what it is.
+            let brings = history
+                .first()
+                .is_none_or(|newest| (&newest.digest, &newest.trial) != (&row.digest, &row.trial));
             let done = self.store.transact(move |tx| {
                 let (owner, written, event) = (owner.clone(), written.clone(), event.clone());
+                let used = if brings { used.clone() } else { vec![] };
                 Box::pin(async move {
+                    if written.act != Act::Return.as_str() && written.act != Act::Withdraw.as_str() {
+                        for digest in &used {
+                            if let Some(state) = tx.state_of_binding(&owner, digest).await?
+                                && state != State::Ready.as_str()
+                            {
+                                return Ok(Written::Not(state));
+                            }
+                        }
+                    }
                     let put = tx.put_binding(&owner, &written).await?;
                     if put {
                         tx.put_event(&owner, id, &event, written.created_us).await?;
                     }
-                    Ok(put)
+                    Ok(if put { Written::Done } else { Written::Taken })
                 })
             });
-            if done.await? {
-                self.refresh(merchant).await?;
-                return Ok(row);
+            match done.await? {
+                Written::Done => {
+                    self.refresh(merchant).await?;
+                    return Ok(row);
+                }
+                Written::Taken => {}
+                Written::Not(state) => {
+                    return Err(Error::not_now(format!(
+                        "its component is {state} by now; push one that is ready"
+                    )));
+                }
             }
         }
         Err(till_store::Error::Conflict.into())
@@ -520,6 +553,15 @@ impl Registry {
     pub(crate) async fn is_ready(&self, slot: Slot, component: &str, hand: Hand<'_>) -> Result<(), Error> {
         self.walk(slot, component, State::Ready, hand).await.map(|_| ())
     }
+}
+
+/// What became of a revision.
+enum Written {
+    Done,
+    /// Its number was taken.
+    Taken,
+    /// A component it brings in is in this state.
+    Not(String),
 }
 
 pub(crate) fn check_why(why: &str) -> Result<(), Error> {

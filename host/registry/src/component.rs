@@ -137,12 +137,14 @@ impl Registry {
         let digest = till_sandbox::Digest::of(&wasm).to_string();
         // Before anything is kept: what is no component at all leaves nothing behind.
         self.sandbox.validate(slot, &wasm)?;
-        let found = self.store.read().await?.component(hand.merchant, &digest, slot.as_str()).await?;
-        let state = found.as_ref().map(|row| row.state.as_str());
-        match state {
-            Some("revoked") => return Err(Error::Revoked { component: digest }),
-            Some("ready") => return self.load(slot, wasm).await,
-            _ => {}
+        let known = self.store.read().await?.component_slots(hand.merchant, &digest).await?;
+        // Whatever slot it was revoked in: the bytes are what is not wanted.
+        if known.iter().any(|row| row.state == State::Revoked.as_str()) {
+            return Err(Error::Revoked { component: digest });
+        }
+        let found = known.into_iter().find(|row| row.slot == slot.as_str());
+        if found.as_ref().is_some_and(|row| row.state == State::Ready.as_str()) {
+            return self.load(slot, wasm).await;
         }
         let wasm = Arc::new(wasm);
         self.keep_bytes(slot, &digest, wasm.clone(), found.is_some(), hand).await?;
@@ -240,10 +242,21 @@ impl Registry {
                 let place = (id.as_str(), slot.as_str());
                 let Some(row) = tx.component(&owner, &id, slot.as_str()).await? else { return Ok(false) };
                 let first = to == State::Uploaded && row.state == State::Uploaded.as_str();
-                if row.state == State::Revoked.as_str() || (row.state == to.as_str() && !first) {
+                let from = |states: &[State]| states.iter().any(|state| state.as_str() == row.state);
+                // Another push of the same bytes may be further already: nothing goes backwards.
+                let back = match to {
+                    State::Validated | State::Compiled => from(&[State::Compiled, State::Ready]),
+                    State::Uploaded => from(&[State::Validated, State::Compiled, State::Ready]),
+                    State::Ready => !from(&[State::Compiled]),
+                    State::Refused => from(&[State::Ready]),
+                    State::Revoked | State::Collected => false,
+                };
+                if back || row.state == State::Revoked.as_str() || (row.state == to.as_str() && !first) {
                     return Ok(false);
                 }
-                tx.move_component(&owner, place, &row.state, &change).await?;
+                if !tx.move_component(&owner, place, &row.state, &change).await? {
+                    return Ok(false);
+                }
                 if gone {
                     tx.put_component_wasm(&owner, place, &[]).await?;
                 }
@@ -395,7 +408,11 @@ impl Registry {
             if let Some(trial) = &binding.trial
                 && self.component_of(merchant, &trial.digest).await? == digest
             {
-                done.changed.push(self.end_trial(merchant, &turn, Act::Withdraw, None, now_us).await?);
+                match self.end_trial(merchant, &turn, Act::Withdraw, Some(binding.revision), now_us).await {
+                    Ok(row) => done.changed.push(row),
+                    Err(Error::NotNow { .. }) => {} // It has just ended by itself.
+                    Err(error) => return Err(error),
+                }
             }
             if binding.digest.is_empty() || self.component_of(merchant, &binding.digest).await? != digest {
                 continue;

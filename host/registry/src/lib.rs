@@ -267,10 +267,12 @@ impl Registry {
         {
             let active = self.in_use(merchant).await?;
             let active = active.binding(push.slot, &push.name).filter(|binding| !binding.digest.is_empty());
-            if let Some(active) = active {
-                (body.policy, body.fallback) = (FailurePolicy::Fallback, Some(active.digest.clone()));
-                fallback_implied = true;
-            }
+            (body.policy, body.fallback) = match active {
+                Some(active) => (FailurePolicy::Fallback, Some(active.digest.clone())),
+                // Nothing is there for the other checkouts either.
+                None => (FailurePolicy::Omit, None),
+            };
+            fallback_implied = true;
         }
         body.check(push.slot)?;
         if let Some(fallback) = &body.fallback {
@@ -493,7 +495,12 @@ impl Registry {
         adopting: bool,
     ) -> Result<Option<Arc<Bound>>, Error> {
         let (slot, name, body) = self.content(merchant, digest).await?;
-        let Some(bound) = self.active(merchant, slot, &name).await? else { return Ok(None) };
+        let bound = match self.active(merchant, slot, &name).await {
+            // What its place uses is revoked too, and not yet replaced.
+            Ok(None) | Err(Error::Revoked { .. }) => return Ok(None),
+            Ok(Some(bound)) => bound,
+            Err(error) => return Err(error),
+        };
         if !adopting {
             return Ok(Some(bound));
         }
@@ -515,6 +522,19 @@ impl Registry {
         let own = |name: &String| Some((name.clone(), state.secrets.get(name)?.clone()));
         let secrets = bound.secrets.iter().filter_map(own).collect();
         Ok(Arc::new(till_sandbox::Binding { secrets, ..(*bound.binding).clone() }))
+    }
+
+    /// Lets go of what is in memory and no slot uses now. A checkout that still pins it loads it again.
+    pub fn trim(&self) {
+        let mut used = HashSet::new();
+        for (merchant, seen) in self.seen.read().expect("no holder panics").iter() {
+            for binding in &seen.state.bindings {
+                used.insert((merchant.clone(), binding.digest.clone()));
+                used.extend(binding.trial.iter().map(|trial| (merchant.clone(), trial.digest.clone())));
+            }
+        }
+        self.bound.lock().expect("no holder panics").retain(|key, _| used.contains(key));
+        self.sandbox.trim();
     }
 
     pub(crate) async fn load(&self, slot: Slot, wasm: Vec<u8>) -> Result<Arc<Component>, Error> {

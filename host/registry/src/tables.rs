@@ -25,17 +25,37 @@ pub enum TableFormat {
 pub fn read_table(format: TableFormat, bytes: &[u8]) -> Result<Table, Error> {
     let made = match format {
         TableFormat::Json => {
-            let rows: serde_json::Map<String, Value> = serde_json::from_slice(bytes)
+            let Rows(rows) = serde_json::from_slice(bytes)
                 .map_err(|e| Error::field("table", format!("an object of rows is needed: {e}")))?;
-            let text = |value: Value| match value {
-                Value::String(text) => text,
-                other => other.to_string(),
-            };
-            Table::new(rows.into_iter().map(|(key, value)| (key, text(value))))
+            Table::new(rows)
         }
         TableFormat::Csv => Table::new(csv_rows(bytes)?),
     };
     made.map_err(wrong)
+}
+
+/// The members of an object as they are written: a key given twice is there twice, and a number keeps its digits.
+struct Rows(Vec<(String, String)>);
+
+impl<'de> serde::Deserialize<'de> for Rows {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Rows, D::Error> {
+        struct Members;
+        impl<'de> serde::de::Visitor<'de> for Members {
+            type Value = Rows;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Rows, A::Error> {
+                let mut rows = Vec::new();
+                while let Some((key, value)) = map.next_entry::<String, &serde_json::value::RawValue>()? {
+                    let text = serde_json::from_str(value.get()).unwrap_or_else(|_| value.get().to_owned());
+                    rows.push((key, text));
+                }
+                Ok(Rows(rows))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
 }
 
 fn wrong(error: TableError) -> Error {
@@ -48,6 +68,10 @@ fn csv_rows(bytes: &[u8]) -> Result<Vec<(String, String)>, Error> {
     let names = reader.headers().map_err(broken)?.clone();
     if names.len() < 2 {
         return Err(Error::field("table", "a first line with the names of at least two columns is needed"));
+    }
+    let mut seen = std::collections::HashSet::new();
+    if let Some(twice) = names.iter().find(|name| !seen.insert(*name)) {
+        return Err(Error::field("table", format!("two columns are named `{twice}`")));
     }
     let mut rows = Vec::new();
     let mut record = csv::StringRecord::new();
@@ -166,6 +190,10 @@ mod tests {
         assert!(why(TableFormat::Csv, b"a,b\n1,2\n1,3\n").contains("`1` is there twice"));
         assert!(why(TableFormat::Csv, b"only\nx\n").contains("at least two columns"));
         assert!(why(TableFormat::Json, b"[1]").contains("an object"));
+        assert!(why(TableFormat::Json, br#"{"a": 1, "a": 2}"#).contains("`a` is there twice"));
+        assert!(why(TableFormat::Csv, b"a,b,b\n1,2,3\n").contains("two columns"));
+        let exact = read_table(TableFormat::Json, br#"{"a": 9.90, "b": 12345678901234567890}"#).unwrap();
+        assert_eq!((exact.get("a"), exact.get("b")), (Some("9.90"), Some("12345678901234567890")));
         assert!(why(TableFormat::Csv, b"a,b\n\xff,2\n").contains("UTF-8"));
     }
 }

@@ -234,37 +234,51 @@ impl Registry {
     /// Adds this host's counts to the store and sends canaries back that are past a threshold. To be called
     /// several times a second. Gives what was sent back, as `slot/name: why`.
     pub async fn tend(&self, now_us: i64) -> Result<Vec<String>, Error> {
-        let mut returned = Vec::new();
+        let (mut returned, mut failed) = (Vec::new(), None);
         for ((merchant, key), more) in self.tallies.take() {
-            let (owner, place) = (merchant.clone(), key.clone());
-            let sum = self.store.transact(move |tx| {
-                let (owner, place) = (owner.clone(), place.clone());
-                Box::pin(async move {
-                    tx.add_trial(&owner, &place, &more).await?;
-                    tx.trial(&owner, &place).await
-                })
-            });
-            let sum = match sum.await {
-                Ok(sum) => sum,
-                Err(error) => {
-                    self.tallies.add(&merchant, key, &more); // Counted at the next time.
-                    return Err(error.into());
-                }
-            };
-            let state = self.in_use(&merchant).await?;
-            let Some((slot, trial)) = state.trial_at(&key) else { continue };
-            let Some(why) = trial.verdict(&sum) else { continue };
-            let turn = Turn { slot, name: key.name.clone(), who: "till".to_owned(), why: why.clone() };
-            match self.end_trial(&merchant, &turn, Act::Return, Some(key.revision), now_us).await {
-                Ok(_) => {
-                    tracing::warn!(merchant, slot = %slot, name = key.name, why, "a canary goes back");
-                    returned.push(format!("{slot}/{}: {why}", key.name));
-                }
-                Err(Error::NotNow { .. }) => {} // Somebody was faster.
-                Err(error) => return Err(error),
+            // One merchant's trouble does not blind the others' guards.
+            match self.tend_one(&merchant, &key, more, now_us).await {
+                Ok(back) => returned.extend(back),
+                Err(error) => failed = Some(error),
             }
         }
-        Ok(returned)
+        failed.map_or(Ok(returned), Err)
+    }
+
+    async fn tend_one(
+        &self,
+        merchant: &str,
+        key: &TrialKey,
+        more: TrialCount,
+        now_us: i64,
+    ) -> Result<Option<String>, Error> {
+        let (owner, place) = (merchant.to_owned(), key.clone());
+        let sum = self.store.transact(move |tx| {
+            let (owner, place) = (owner.clone(), place.clone());
+            Box::pin(async move {
+                tx.add_trial(&owner, &place, &more).await?;
+                tx.trial(&owner, &place).await
+            })
+        });
+        let sum = match sum.await {
+            Ok(sum) => sum,
+            Err(error) => {
+                self.tallies.add(merchant, key.clone(), &more); // Counted at the next time.
+                return Err(error.into());
+            }
+        };
+        let state = self.in_use(merchant).await?;
+        let Some((slot, trial)) = state.trial_at(key) else { return Ok(None) };
+        let Some(why) = trial.verdict(&sum) else { return Ok(None) };
+        let turn = Turn { slot, name: key.name.clone(), who: "till".to_owned(), why: why.clone() };
+        match self.end_trial(merchant, &turn, Act::Return, Some(key.revision), now_us).await {
+            Ok(_) => {
+                tracing::warn!(merchant, slot = %slot, name = key.name, why, "a canary goes back");
+                Ok(Some(format!("{slot}/{}: {why}", key.name)))
+            }
+            Err(Error::NotNow { .. }) => Ok(None), // Somebody was faster.
+            Err(error) => Err(error),
+        }
     }
 
     /// The trial of a binding with its counts; the one under way, or the last one.

@@ -130,6 +130,11 @@ impl Sandbox {
         self.loaded().remove(&(digest, slot));
     }
 
+    /// Forgets components that nobody holds.
+    pub fn trim(&self) {
+        self.loaded().retain(|_, component| Arc::strong_count(component) > 1);
+    }
+
     fn loaded(&self) -> std::sync::MutexGuard<'_, HashMap<(Digest, Slot), Arc<Component>>> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -353,8 +358,8 @@ fn settings(sandbox: &SandboxConfig) -> Config {
     pooling
         .total_component_instances(slots)
         .total_core_instances(slots.saturating_mul(CORE_INSTANCES_MAX))
-        .total_memories(slots.saturating_mul(2))
-        .total_tables(slots.saturating_mul(8))
+        .total_memories(slots.saturating_mul(MEMORIES_MAX))
+        .total_tables(slots.saturating_mul(TABLES_MAX))
         .total_stacks(slots)
         .max_core_instances_per_component(CORE_INSTANCES_MAX)
         .max_memories_per_component(MEMORIES_MAX)

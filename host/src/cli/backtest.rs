@@ -163,9 +163,12 @@ async fn fetch(server: &Server, folder: &Path, limit: usize) -> anyhow::Result<(
         if !have.insert(digest.clone()) {
             continue;
         }
+        named(&digest)?;
         let binding = server.admin(&format!("bindings/{digest}")).await?;
         let body: BindingBody = serde_json::from_value(binding["body"].clone()).context("read a binding")?;
         std::fs::write(folder.join("bindings").join(format!("{digest}.json")), binding.to_string())?;
+        named(&body.component)?;
+        body.tables.values().try_for_each(|table| named(table))?;
         wanted.extend(body.fallback.clone());
         let wasm = folder.join("components").join(format!("{}.wasm", body.component));
         if !wasm.exists() {
@@ -178,6 +181,13 @@ async fn fetch(server: &Server, folder: &Path, limit: usize) -> anyhow::Result<(
             }
         }
     }
+    Ok(())
+}
+
+/// What comes from a host becomes a file name only if it is a digest.
+fn named(digest: &str) -> anyhow::Result<()> {
+    let hex = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    ensure!(hex, "the host names `{digest}`, which is no digest");
     Ok(())
 }
 
@@ -256,7 +266,13 @@ impl Workshop<'_> {
         for (name, table) in &body.tables {
             let path = self.folder.join("tables").join(table);
             let bytes = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
-            tables.insert(name.clone(), Arc::new(Table::from_content(bytes)?));
+            let read = Table::from_content(bytes)?;
+            ensure!(
+                read.digest().to_string() == *table,
+                "{} is another table than its name says",
+                path.display()
+            );
+            tables.insert(name.clone(), Arc::new(read));
         }
         let fallback = match body.fallback.clone().filter(|_| fall_back) {
             Some(fallback) => Some(Arc::new(self.binding(slot, &fallback, false)?)),

@@ -91,6 +91,7 @@ pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
             if let Err(error) = shop.forget_commands().await {
                 tracing::warn!(%error, "forget old commands");
             }
+            registry.trim();
             match registry.collect(clock.now_us()).await {
                 Ok(0) => {}
                 Ok(collected) => tracing::info!(collected, "unused components are gone"),

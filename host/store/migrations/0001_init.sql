@@ -192,13 +192,20 @@ CREATE TABLE IF NOT EXISTS component (          -- immutable but for its state, 
   slot        TEXT NOT NULL,
   state       TEXT NOT NULL,                    -- uploaded, validated, compiled, ready, refused, revoked, collected
   info        TEXT NOT NULL,
-  wasm        {BLOB} NOT NULL,                  -- empty when refused or collected
   created_us  {INT} NOT NULL,
   created_by  TEXT NOT NULL,
   PRIMARY KEY (merchant, digest, slot)
 ){BIG};
 CREATE INDEX IF NOT EXISTS component_age ON component (merchant, created_us);
 CREATE INDEX IF NOT EXISTS component_revoked ON component (merchant, digest) WHERE state = 'revoked';
+
+CREATE TABLE IF NOT EXISTS component_wasm (     -- apart, so that a state can change without writing megabytes again
+  merchant    TEXT NOT NULL,
+  digest      TEXT NOT NULL,
+  slot        TEXT NOT NULL,
+  wasm        {BLOB} NOT NULL,
+  PRIMARY KEY (merchant, digest, slot)
+){BIG};
 
 CREATE TABLE IF NOT EXISTS component_change (   -- append only: how a component came to its state
   merchant    TEXT NOT NULL,

@@ -168,7 +168,14 @@ pub(crate) fn push_in(fields: &mut Fields<'_>, who: &str) -> (Push, BTreeMap<Str
             Source::Bytes(vec![])
         }
     };
-    let guard = fields.typed::<Guard>("guard").unwrap_or_else(|| Guard::of(slot));
+    let mut guard = value!(Guard::of(slot));
+    if let Some(given) = fields.value("guard") {
+        till_engine::instance::merge(&mut guard, &given);
+    }
+    let guard = serde_json::from_value::<Guard>(guard).unwrap_or_else(|error| {
+        fields.wrong("guard", error.to_string());
+        Guard::of(slot)
+    });
     let share_ppm = fields.typed::<u32>("sharePpm").unwrap_or(50_000);
     let stage = match fields.text("stage").as_deref() {
         None | Some("active") => Stage::Active,

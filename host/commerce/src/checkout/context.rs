@@ -118,6 +118,9 @@ pub struct AttemptRecord {
     /// Opaque state of the component.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway_state: Option<String>,
+    /// Digest of the binding that was asked. Empty: the one that is pinned.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub binding: String,
     /// For showing.
     #[serde(default)]
     pub method: String,

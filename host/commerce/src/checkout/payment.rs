@@ -37,7 +37,7 @@ impl CheckoutSteps {
         let (bound, settings) = (made.bound, made.settings);
         let component = self.gateway_call(call, &bound, &settings).await?;
         let answer = self.sandbox().prepare(component, made.request).await;
-        self.count(call, &bound, &answer).await;
+        self.count(call, &bound, &answer, false).await;
         match answer {
             Ok(Answer { value: Ok(result), .. }) => {
                 let references = pairs(&result.references);
@@ -55,8 +55,7 @@ impl CheckoutSteps {
         let (amount, bound) = (made.request.attempt.amount.clone(), made.bound);
         let component = self.gateway_call(call, &bound, &made.settings).await?;
         let answer = self.sandbox().authorize(component, made.request).await;
-        self.count(call, &bound, &answer).await;
-        let said = doubt(answer, &amount);
+        let said = self.believed(call, &bound, answer, &amount).await;
         let (state, outcome) = if capture { ("captured", "captured") } else { ("authorized", "authorized") };
         self.outcome(call, &call.key, made.record, said, state, outcome)
     }
@@ -70,7 +69,7 @@ impl CheckoutSteps {
             .iter()
             .find(|(_, a)| a.operation == "authorize" && a.state == "authorized")
             .ok_or_else(|| StepFault::new("no-authorization", "there is no authorization to capture"))?;
-        let bound = self.gateway(call, &authorized.method, true).await?;
+        let bound = self.gateway(call, &authorized.method, &authorized.binding, true).await?.0;
         let record =
             AttemptRecord { operation: "capture".to_owned(), state: String::new(), ..authorized.clone() };
         let attempt = attempt(
@@ -84,8 +83,8 @@ impl CheckoutSteps {
         let request = wit::CaptureRequest { attempt, amount: amount.clone(), final_capture: true };
         let component = self.gateway_call(call, &bound, &settings).await?;
         let answer = self.sandbox().capture(component, request).await;
-        self.count(call, &bound, &answer).await;
-        self.outcome(call, &call.key, record, doubt(answer, &amount), "captured", "captured")
+        let said = self.believed(call, &bound, answer, &amount).await;
+        self.outcome(call, &call.key, record, said, "captured", "captured")
     }
 
     /// Asks what became of the latest attempt.
@@ -174,7 +173,7 @@ impl CheckoutSteps {
             }
             Ok(wit::FindOutcome::Unknown(why)) | Err(why) => return Err(wait(why)),
         };
-        let bound = self.gateway(call, &record.method, true).await?;
+        let bound = self.gateway(call, &record.method, &record.binding, true).await?.0;
         let mut asked = record.clone();
         learn(&mut asked, &snapshot.references, snapshot.gateway_state.as_deref());
         let taken = snapshot.captured.minor - snapshot.refunded.minor;
@@ -191,8 +190,7 @@ impl CheckoutSteps {
                 reason: "the checkout was turned back".to_owned(),
             };
             let answer = self.sandbox().refund(component, request).await;
-            self.count(call, &bound, &answer).await;
-            return match doubt(answer, &amount) {
+            return match self.believed(call, &bound, answer, &amount).await {
                 Said::Succeeded(_) => finished("refunded", "refunded"),
                 other => Err(wait(other.words())),
             };
@@ -209,8 +207,7 @@ impl CheckoutSteps {
         let attempt = attempt(call, &call.key, wit::Operation::Void, &asked, Some(about.first_sent_us));
         let amount = attempt.amount.clone();
         let answer = self.sandbox().void(component, wit::VoidRequest { attempt }).await;
-        self.count(call, &bound, &answer).await;
-        match doubt(answer, &amount) {
+        match self.believed(call, &bound, answer, &amount).await {
             Said::Succeeded(_) => finished("voided", "voided"),
             other => Err(wait(other.words())),
         }
@@ -224,54 +221,86 @@ impl CheckoutSteps {
         record: &AttemptRecord,
         first_sent_us: Option<i64>,
     ) -> Result<wit::FindOutcome, String> {
-        let bound = self.gateway(call, &record.method, true).await.map_err(|e| e.to_string())?;
+        let found = self.gateway(call, &record.method, &record.binding, true).await;
+        let (bound, foreign) = found.map_err(|e| e.to_string())?;
         let operation =
             if record.operation == "capture" { wit::Operation::Capture } else { wit::Operation::Authorize };
         let request = wit::FindRequest { attempt: attempt(call, key, operation, record, first_sent_us) };
         let component = self.gateway_call(call, &bound, settings).await.map_err(|e| e.to_string())?;
         let answer = self.sandbox().find(component, request).await;
-        self.count(call, &bound, &answer).await;
+        let unclear = matches!(&answer, Ok(Answer { value: Ok(r), .. }) if matches!(r.outcome, wit::FindOutcome::Unknown(_)));
+        self.count(call, &bound, &answer, unclear).await;
         match answer {
+            // Who stands in may look at another account of the provider: that it sees nothing proves nothing.
+            Ok(Answer { value: Ok(result), .. })
+                if foreign && matches!(result.outcome, wit::FindOutcome::NeverHappened(_)) =>
+            {
+                Ok(wit::FindOutcome::NeverHappened(wit::Absence::NotVisibleYet))
+            }
             Ok(Answer { value: Ok(result), .. }) => Ok(result.outcome),
             Ok(Answer { value: Err(error), .. }) => Err(words(&error)),
             Err(failure) => Err(cut(&failure.to_string())),
         }
     }
 
-    /// Counts a call, if its gateway is on trial. A decline is an answer, not a failure.
-    async fn count<T>(&self, call: &StepCall, bound: &Bound, answer: &Result<Answer<T>, Failure>) {
+    /// What the gateway said, after the host's doubts; counted, if it is on trial. A decline is an answer; one that
+    /// the host does not believe is a failure.
+    async fn believed(
+        &self,
+        call: &StepCall,
+        bound: &Bound,
+        answer: Result<Answer<wit::PaymentResult>, Failure>,
+        amount: &till_sandbox::wit::types::Money,
+    ) -> Said {
+        let said = doubt(answer.clone(), amount);
+        let unclear = matches!(said, Said::Unknown(_) | Said::NotSent(_));
+        self.count(call, bound, &answer, unclear).await;
+        said
+    }
+
+    /// Counts a call, if its gateway is on trial.
+    async fn count<T>(
+        &self,
+        call: &StepCall,
+        bound: &Bound,
+        answer: &Result<Answer<T>, Failure>,
+        unclear: bool,
+    ) {
         let (failed, report) = match answer {
             Ok(Answer { value, report }) => (value.is_err(), report),
             Err(failure) => (true, &*failure.report),
         };
-        let ended = Ended { failed, elapsed_us: report.elapsed_us };
+        let ended = Ended { failed: failed || unclear, elapsed_us: report.elapsed_us };
         let slot = Slot::PaymentGateway;
         self.registry.count_call(&call.merchant, slot, &bound.name, &bound.digest, ended).await;
     }
 
-    /// The gateway component pinned for a payment method: of its own name, else `default`. Where it was revoked,
-    /// the one bound now stands in; with money in the air only one that can go on with its references.
+    /// The gateway that `asked` names by its binding; without, the one pinned for a payment method: of its own name,
+    /// else `default`. Where it was revoked, the one bound now stands in; with money in the air only one that can go
+    /// on with its references. Also says whether it stands in.
     pub(super) async fn gateway(
         &self,
         call: &StepCall,
         method: &str,
+        asked: &str,
         in_the_air: bool,
-    ) -> Result<Arc<Bound>, StepFault> {
+    ) -> Result<(Arc<Bound>, bool), StepFault> {
         let pins = call.pins.get("payment-gateway");
         let digest = pins.and_then(|p| p.get(method).or_else(|| p.get("default"))).and_then(Value::as_str);
+        let digest = Some(asked).filter(|asked| !asked.is_empty()).or(digest);
         let digest = digest
             .ok_or_else(|| StepFault::new("no-gateway", format!("no gateway is bound for `{method}`")))?;
         let wrong = |e: till_registry::Error| StepFault::new("binding", e.to_string());
         let component = match self.registry.bound(&call.merchant, digest).await {
             Err(till_registry::Error::Revoked { component }) => component,
-            bound => return bound.map_err(wrong),
+            bound => return bound.map(|bound| (bound, false)).map_err(wrong),
         };
         let stands_in = self.registry.stand_in(&call.merchant, digest, in_the_air).await.map_err(wrong)?;
         if let Some(bound) = &stands_in {
             let (from, to, uid) = (digest, &bound.digest, &call.uid);
             tracing::warn!(merchant = %call.merchant, uid, from, to, "a gateway stands in for a revoked one");
         }
-        stands_in.ok_or_else(|| {
+        stands_in.map(|bound| (bound, true)).ok_or_else(|| {
             let text = format!(
                 "component {component} was revoked; bind a gateway of the same name, or one whose capabilities say that it adopts it, and retry"
             );
@@ -296,8 +325,11 @@ impl CheckoutSteps {
         let token = saved.payment_methods.iter().find(|m| m.id == method.id).map(|m| m.token.clone());
         let token = token
             .ok_or_else(|| StepFault::new("no-method", format!("payment method {} is gone", method.id)))?;
-        let again = call.about.is_some() || payment.attempts.contains_key(&call.key);
-        let bound = self.gateway(call, &method.kind, again).await?;
+        // Whoever was asked under this key before is asked again; a first try may go to what stands in.
+        let known = payment.attempts.get(&call.key);
+        let again = call.attempt > 1 || known.is_some();
+        let asked = known.map(|record| record.binding.clone()).unwrap_or_default();
+        let (bound, _) = self.gateway(call, &method.kind, &asked, again).await?;
         let record = payment.attempts.get(&call.key).cloned().unwrap_or_else(|| AttemptRecord {
             operation: operation.to_owned(),
             state: String::new(),
@@ -305,6 +337,7 @@ impl CheckoutSteps {
             currency: total.currency().code().to_owned(),
             references: prepared(call),
             gateway_state: None,
+            binding: bound.digest.clone(),
             method: method.kind.clone(),
             last4: method.last4.clone(),
         });
@@ -371,6 +404,7 @@ impl CheckoutSteps {
             currency: total.currency().code().to_owned(),
             references: prepared(call),
             gateway_state: None,
+            binding: String::new(),
             method: method.kind,
             last4: method.last4,
         })

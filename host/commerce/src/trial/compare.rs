@@ -21,6 +21,8 @@ pub enum RuleKind {
     Shipping,
     /// A tax, by jurisdiction and name.
     Tax,
+    /// A tax contained in the prices, by jurisdiction and name. The total does not change with it.
+    TaxIncluded,
 }
 
 /// A rule with its amounts on both sides, minor units. None: it did not apply.
@@ -111,9 +113,10 @@ fn rules(quote: &Quote) -> BTreeMap<(RuleKind, String), i64> {
             add(RuleKind::Shipping, format!("{}/{}", group.id, option.id), option.price);
         }
     }
-    for tax in quote.taxes.iter().filter(|tax| !tax.included) {
+    for tax in &quote.taxes {
         let of = if matches!(tax.on, TaxedItem::Shipping(_)) { " on shipping" } else { "" };
-        add(RuleKind::Tax, format!("{} {}{of}", tax.jurisdiction, tax.name), tax.amount);
+        let kind = if tax.included { RuleKind::TaxIncluded } else { RuleKind::Tax };
+        add(kind, format!("{} {}{of}", tax.jurisdiction, tax.name), tax.amount);
     }
     rules
 }

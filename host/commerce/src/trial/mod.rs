@@ -44,13 +44,17 @@ pub fn pinned(pins: &Value) -> Vec<(Slot, String, String)> {
     PRICING_SLOTS.into_iter().flat_map(of).collect()
 }
 
-/// The bindings that pins name. One that was revoked is left out.
+/// The bindings that pins name; for one that was revoked, what its place uses now.
 pub(crate) async fn lineup(registry: &Registry, merchant: &str, pins: &Value) -> Result<Lineup, Error> {
     let mut lineup = Lineup::new();
     for (slot, _, digest) in pinned(pins) {
         match registry.bound(merchant, &digest).await {
             Ok(bound) => seat(&mut lineup, slot, bound),
-            Err(Error::Revoked { .. }) => {}
+            Err(Error::Revoked { .. }) => {
+                if let Some(bound) = registry.stand_in(merchant, &digest, false).await? {
+                    seat(&mut lineup, slot, bound);
+                }
+            }
             Err(error) => return Err(error),
         }
     }

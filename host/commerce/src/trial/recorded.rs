@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use till_engine::instance::Instance;
 
 use crate::quote::{Address, Inputs, PaymentMethodInput, Quote};
@@ -35,17 +34,26 @@ impl Recorded {
             instance: instance.uid.to_string(),
             settings: Settings::deserialize(part("settings")?).ok()?,
             inputs: blank(Inputs::deserialize(part("snapshot")?).ok()?),
-            quote,
+            quote: without_places(quote),
             pins: instance.pins.clone(),
         })
     }
 }
 
+/// The same quote without what is near the shopper or told to them.
+fn without_places(mut quote: Quote) -> Quote {
+    quote.messages.clear();
+    for group in &mut quote.shipping {
+        group.options.iter_mut().for_each(|option| option.pickup = None);
+    }
+    quote
+}
+
 /// The same inputs without personal data. Kept is what prices depend on: country, region, city and postal code,
-/// groups, tags and tier. The customer's id becomes a hash, so that one customer's checkouts still belong together.
+/// groups, tags and tier.
 pub fn blank(mut inputs: Inputs) -> Inputs {
     if let Some(customer) = &mut inputs.customer {
-        customer.id = format!("cus_{}", &hex::encode(Sha256::digest(&customer.id))[..12]);
+        customer.id = "blanked".to_owned();
         for (number, _) in &mut customer.tax_exemptions {
             *number = "blanked".to_owned();
         }

@@ -186,7 +186,8 @@ impl Suite<'_> {
             },
             binding: self.binding.clone(),
             limits: Limits::default(),
-            background: false,
+            // A host runs the suite at a push: shoppers go first.
+            background: true,
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Components by digest, and how each came to its state.
 
-use till_engine::instance::Status;
 use till_engine::ports::StoreError;
 use till_engine::step::Event;
 use uuid::Uuid;
@@ -58,18 +57,21 @@ impl Tx {
         row: &ComponentRow,
         wasm: &[u8],
     ) -> Result<bool, StoreError> {
-        let sql = "INSERT INTO component (merchant, digest, slot, state, info, wasm, created_us, created_by) VALUES ($1,$2,$3,$4,$5,$6,$7,$8) ON CONFLICT DO NOTHING";
+        let sql = "INSERT INTO component (merchant, digest, slot, state, info, created_us, created_by) VALUES ($1,$2,$3,$4,$5,$6,$7) ON CONFLICT DO NOTHING";
         let params = [
             P::T(merchant),
             P::T(&row.digest),
             P::T(&row.slot),
             P::T(&row.state),
             P::T(&row.info),
-            P::B(wasm),
             P::I(row.created_us),
             P::T(&row.created_by),
         ];
-        Ok(self.exec(sql, &params).await? == 1)
+        let new = self.exec(sql, &params).await? == 1;
+        if new {
+            self.put_component_wasm(merchant, (&row.digest, &row.slot), wasm).await?;
+        }
+        Ok(new)
     }
 
     /// Moves a component on, if it is in the state `from`. False: it is not.
@@ -127,8 +129,12 @@ impl Tx {
         (digest, slot): (&str, &str),
         wasm: &[u8],
     ) -> Result<(), StoreError> {
-        let sql = "UPDATE component SET wasm = $1 WHERE merchant = $2 AND digest = $3 AND slot = $4";
-        self.exec(sql, &[P::B(wasm), P::T(merchant), P::T(digest), P::T(slot)]).await.map(|_| ())
+        if wasm.is_empty() {
+            let sql = "DELETE FROM component_wasm WHERE merchant = $1 AND digest = $2 AND slot = $3";
+            return self.exec(sql, &[P::T(merchant), P::T(digest), P::T(slot)]).await.map(|_| ());
+        }
+        let sql = "INSERT INTO component_wasm (merchant, digest, slot, wasm) VALUES ($1,$2,$3,$4) ON CONFLICT DO NOTHING";
+        self.exec(sql, &[P::T(merchant), P::T(digest), P::T(slot), P::B(wasm)]).await.map(|_| ())
     }
 
     /// The binary of a component; none when it is not there or its bytes are gone.
@@ -138,10 +144,9 @@ impl Tx {
         digest: &str,
         slot: &str,
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        let sql = "SELECT wasm FROM component WHERE merchant = $1 AND digest = $2 AND slot = $3";
+        let sql = "SELECT wasm FROM component_wasm WHERE merchant = $1 AND digest = $2 AND slot = $3";
         let row = self.row(sql, &[P::T(merchant), P::T(digest), P::T(slot)]).await?;
-        let wasm = row.map(|r| r.bytes(0)).transpose()?;
-        Ok(wasm.filter(|wasm| !wasm.is_empty()))
+        row.map(|r| r.bytes(0)).transpose()
     }
 
     /// One component.
@@ -220,13 +225,24 @@ impl Tx {
         rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?, row.text(2)?))).collect()
     }
 
+    /// State of the component of a binding; none when there is no such binding or component.
+    pub async fn state_of_binding(
+        &mut self,
+        merchant: &str,
+        binding: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT c.state FROM binding_body b JOIN component c ON c.merchant = b.merchant AND c.digest = b.component AND c.slot = b.slot WHERE b.merchant = $1 AND b.digest = $2";
+        self.row(sql, &[P::T(merchant), P::T(binding)]).await?.map(|row| row.text(0)).transpose()
+    }
+
     /// How many instances that have not ended pin one of these bindings.
     pub async fn pinned_by(&mut self, merchant: &str, bindings: &[String]) -> Result<i64, StoreError> {
-        let sql = "SELECT COUNT(*) FROM wf_instance WHERE merchant = $1 AND status <> $2 AND pins LIKE $3";
+        // Instances that have ended have no claim row.
+        let sql = "SELECT COUNT(*) FROM wf_ready r JOIN wf_instance i ON i.merchant = r.merchant AND i.uid = r.uid WHERE r.merchant = $1 AND i.pins LIKE $2";
         let mut count = 0;
         for digest in bindings {
             let like = format!("%{digest}%");
-            let params = [P::T(merchant), P::I(Status::Completed as i64), P::T(&like)];
+            let params = [P::T(merchant), P::T(&like)];
             count += self.row(sql, &params).await?.map_or(Ok(0), |row| row.int(0))?;
         }
         Ok(count)
