@@ -6,6 +6,7 @@ mod components;
 mod crash;
 mod definition;
 mod expiry;
+mod hostile;
 mod http;
 mod kit;
 mod limits;

@@ -141,14 +141,14 @@ impl Registry {
         let state = found.as_ref().map(|row| row.state.as_str());
         match state {
             Some("revoked") => return Err(Error::Revoked { component: digest }),
-            Some("ready") => return self.load(slot, wasm).await,
+            Some("ready") => return self.load(hand.merchant, slot, wasm).await,
             _ => {}
         }
         let wasm = Arc::new(wasm);
         self.keep_bytes(slot, &digest, wasm.clone(), found.is_some(), hand).await?;
         let passed = Hand { why: "", ..hand };
         self.walk(slot, &digest, State::Validated, passed).await?;
-        let component = match self.load(slot, wasm.to_vec()).await {
+        let component = match self.load(hand.merchant, slot, wasm.to_vec()).await {
             Ok(component) => component,
             Err(error) => {
                 if !matches!(error, Error::Component(till_sandbox::LoadError::Host(_)) | Error::Store(_)) {
