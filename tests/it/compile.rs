@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use till_sandbox::{COMPILE_CPU_S, CompileFailure, Compiler, LoadError, Sandbox, SandboxConfig, Slot};
 use till_tests::{compiler, guest};
@@ -14,15 +14,14 @@ fn sandbox(compiler: Compiler) -> Arc<Sandbox> {
 }
 
 /// One function whose values all live to its end: the compiler's time grows with the square of its length.
-fn crafted() -> Vec<u8> {
+pub(crate) fn crafted(statements: usize) -> Vec<u8> {
     const VALUES: usize = 500;
-    const STATEMENTS: usize = 20_000;
     let mut text = String::from("(component (core module (func (param i64) (result i64)\n");
     text.push_str(&"(local i64)".repeat(VALUES));
     for at in 1..=VALUES {
         let _ = writeln!(text, "(local.set {at} (i64.add (local.get 0) (i64.const {at})))");
     }
-    for at in 0..STATEMENTS {
+    for at in 0..statements {
         let of = |factor: usize, plus: usize| (at * factor + plus) % VALUES + 1;
         let (to, a, b, c) = (of(1, 0), of(7, 0), of(13, 1), of(31, 2));
         let _ = writeln!(
@@ -39,7 +38,7 @@ fn crafted() -> Vec<u8> {
 }
 
 /// A component that seems to be for pricing until it is compiled or asked. Its text is left open at its end.
-fn as_pricing(text: &str) -> Vec<u8> {
+pub(crate) fn as_pricing(text: &str) -> Vec<u8> {
     let text =
         format!("{text} (instance $none) (export \"till:checkout/pricing-rules@0.1.0\" (instance $none)))");
     wat::parse_str(&text).expect("it is WASM")
@@ -54,11 +53,41 @@ fn a_component_crafted_to_compile_for_ever_is_refused_and_the_next_one_is_taken(
     let folder = tempfile::tempdir().expect("a folder");
     let cache = folder.path().join("code");
     let sandbox = sandbox(compiler(&cache, 2));
-    let error = sandbox.load(Slot::Pricing, &crafted()).expect_err("it takes too long");
+    let error = sandbox.load(Slot::Pricing, &crafted(20_000)).expect_err("it takes too long");
     let LoadError::CompileLimit(CompileFailure::Time { cpu_s: 2 }) = error else { panic!("{error}") };
     assert!(error.to_string().contains("2 s of CPU time"), "{error}");
     assert_eq!(files(&cache), Vec::<std::path::PathBuf>::new(), "nothing is left behind");
     sandbox.load(Slot::Promotion, &guest("percent-off")).expect("an honest one compiles");
+}
+
+#[test]
+fn a_merchant_who_pushes_crafted_ones_without_pause_delays_another_by_one_of_them() {
+    const HOGS: usize = 4;
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = folder.path().join("code");
+    let sandbox = sandbox(compiler(&cache, 2));
+    let done = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for hog in 0..HOGS {
+            let (sandbox, done) = (&sandbox, &done);
+            scope.spawn(move || {
+                let error = sandbox.load_for("hog", Slot::Pricing, &crafted(20_000 + hog));
+                assert!(matches!(error, Err(LoadError::CompileLimit(_))), "{error:?}");
+                done.lock().expect("no panic").push("hog");
+            });
+        }
+        let begun = std::time::Instant::now();
+        while files(&cache).is_empty() {
+            assert!(begun.elapsed() < till_tests::PATIENCE, "the first one is being compiled");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        sandbox.load_for("other", Slot::Promotion, &guest("percent-off")).expect("it compiles");
+        done.lock().expect("no panic").push("other");
+    });
+    let done = done.into_inner().expect("no panic");
+    assert_eq!(done.len(), HOGS + 1);
+    let place = done.iter().position(|merchant| *merchant == "other").expect("it was served");
+    assert!(place <= 1, "{done:?}");
 }
 
 #[test]

@@ -20,7 +20,7 @@ impl Shop {
 }
 
 /// A merchant on the same host who sells one thing for 10.00.
-async fn neighbour(shop: &Shop) {
+pub(crate) async fn neighbour(shop: &Shop) {
     let admin = token_for("other", "admin", "admin", 3_600);
     let product = json!({ "sku": "SKU-N", "name": "Notebook", "price": 10.00, "stocked": false });
     for (path, body) in [("settings", json!({})), ("products/PROD-N", product)] {
@@ -31,7 +31,7 @@ async fn neighbour(shop: &Shop) {
 }
 
 /// The other merchant's shopper gets a price.
-async fn neighbour_is_served(shop: &Shop, customer: &str) {
+pub(crate) async fn neighbour_is_served(shop: &Shop, customer: &str) {
     let shopper = token_for("other", customer, "", 3_600);
     let item = json!({ "productId": "PROD-N", "quantity": 3 });
     let (status, body) = shop.as_other(&shopper, "POST", "/api/v1/cart/items", Some(&item)).await;

@@ -7,6 +7,7 @@ mod contract;
 mod crash;
 mod definition;
 mod expiry;
+mod hostile;
 mod http;
 mod kit;
 mod limits;

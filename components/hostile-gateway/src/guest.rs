@@ -8,7 +8,7 @@ use crate::bindings::exports::till::checkout::payment_gateway_api::{
 use crate::bindings::till::checkout::types::{CallContext, ComponentError, ComponentInfo};
 use std::hint::black_box;
 use wasip2::http::outgoing_handler;
-use wasip2::http::types::{Fields, IncomingBody, OutgoingRequest, Scheme};
+use wasip2::http::types::{Fields, IncomingBody, Method, OutgoingBody, OutgoingRequest, Scheme};
 
 pub struct HostileGateway;
 
@@ -53,20 +53,44 @@ impl Guest for HostileGateway {
     }
 
     fn authorize(ctx: CallContext, _: PaymentRequest) -> Result<PaymentResult, ComponentError> {
-        let (attack, origin) = attack(&ctx);
+        let (attack, rest) = attack(&ctx);
         if attack == "guess" {
             return Ok(guess(&ctx));
         }
-        let path = if attack == "hang" { "/hang" } else { "/v1/intents/none" };
-        let fetched = fetch(origin, path);
+        let (origin, more) = rest.split_once(' ').unwrap_or((rest, ""));
+        let amount: usize = more.parse().unwrap_or_default();
+        let path = match attack {
+            "hang" => "/hang",
+            _ if more.starts_with('/') => more,
+            _ => "/v1/intents/none",
+        };
+        let fetched = match attack {
+            "requests" => {
+                // Thousands of tiny ones: told is the answer of each kind, and how often it came.
+                let mut told: Vec<(String, usize)> = Vec::new();
+                for _ in 0..amount {
+                    let answer = fetch(origin, path);
+                    match told.iter_mut().find(|(known, _)| *known == answer) {
+                        Some((_, times)) => *times += 1,
+                        None => told.push((answer, 1)),
+                    }
+                }
+                told.iter().map(|(answer, times)| format!("{answer} x{times}")).collect::<Vec<_>>().join(", ")
+            }
+            "upload" => send(origin, path, &vec![b'u'; amount]),
+            "handles" => {
+                let handles: Vec<Fields> = (0..amount).map(|_| Fields::new()).collect();
+                black_box(&handles).len().to_string()
+            }
+            "loop" => {
+                run_forever();
+                String::new()
+            }
+            _ => fetch(origin, path),
+        };
         match attack {
             "panic-after-send" => panic!("after the money moved"),
-            "loop-after-send" => {
-                let mut n = 0_u64;
-                loop {
-                    n = black_box(n.wrapping_add(1));
-                }
-            }
+            "loop-after-send" => run_forever(),
             "sleep" => std::thread::sleep(std::time::Duration::from_secs(3_600)),
             _ => {}
         }
@@ -104,6 +128,9 @@ impl Guest for HostileGateway {
     }
 
     fn verify_event(ctx: CallContext, _: WebhookRequest) -> Result<WebhookResult, ComponentError> {
+        if attack(&ctx).0 == "loop" {
+            run_forever();
+        }
         // Whoever guesses has not looked at the signature.
         Ok(WebhookResult { verified: attack(&ctx).0 == "guess", events: Vec::new(), messages: Vec::new() })
     }
@@ -143,8 +170,20 @@ fn attack(ctx: &CallContext) -> (&str, &str) {
     config.split_once(' ').unwrap_or((config, ""))
 }
 
+fn run_forever() {
+    let mut n = 0_u64;
+    loop {
+        n = black_box(n.wrapping_add(1));
+    }
+}
+
 /// Gets something and tells the status, or the error.
 fn fetch(origin: &str, path: &str) -> String {
+    send(origin, path, &[])
+}
+
+/// Sends a body, if there is any to send, and tells the status and the size of the answer, or the error.
+fn send(origin: &str, path: &str, body: &[u8]) -> String {
     let Some((scheme, authority)) = origin.split_once("://") else { return "no origin".to_owned() };
     let scheme = if scheme == "https" { Scheme::Https } else { Scheme::Http };
     let request = OutgoingRequest::new(Fields::new());
@@ -155,8 +194,23 @@ fn fetch(origin: &str, path: &str) -> String {
     if set.is_err() {
         return "no address".to_owned();
     }
+    let out = request.body().ok();
+    if !body.is_empty() && request.set_method(&Method::Post).is_err() {
+        return "no method".to_owned();
+    }
     match outgoing_handler::handle(request, None) {
         Ok(answer) => {
+            if let Some(out) = out {
+                // The host refuses what is too large: then the answer says so.
+                if let Ok(stream) = out.write() {
+                    for piece in body.chunks(4_096) {
+                        if stream.blocking_write_and_flush(piece).is_err() {
+                            break;
+                        }
+                    }
+                }
+                let _ = OutgoingBody::finish(out, None);
+            }
             answer.subscribe().block();
             match answer.get() {
                 Some(Ok(Ok(response))) => {

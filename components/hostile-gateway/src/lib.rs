@@ -1,4 +1,4 @@
-//! A gateway that does what a gateway must not, as its configuration says: `ATTACK ORIGIN`.
+//! A gateway that does what a gateway must not, as its configuration says: `ATTACK ORIGIN`, and how much of it or where: `ATTACK ORIGIN N`, `ATTACK ORIGIN PATH`.
 //!
 //! The host must know from its own record whether a request left, whatever becomes of the guest.
 

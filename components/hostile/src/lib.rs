@@ -1,4 +1,4 @@
-//! A guest that attacks the host or lies to it. The configuration names the attack.
+//! A guest that attacks the host or lies to it. The configuration names the attack, and how much of it: `ATTACK N`.
 //!
 //! Fills two slots at once, so that one build serves the tests of both. Each attack has a test in the
 //! host that asserts which limit stops it, or which promise it breaks.
@@ -28,10 +28,12 @@ use bindings::exports::till::checkout::promotion_rules::{
     self, Base, Candidate, PromotionRequest, PromotionResult, Target, Value,
 };
 use bindings::till::checkout::log::{self, Level};
+use bindings::till::checkout::tables;
 use bindings::till::checkout::types::{CallContext, ComponentError, ComponentInfo};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 struct Hostile;
@@ -54,11 +56,33 @@ impl pricing_rules::Guest for Hostile {
     fn price(ctx: CallContext, request: PriceRequest) -> Result<PriceResult, ComponentError> {
         let mut result = PriceResult { lines: Vec::new(), messages: Vec::new(), attributes: Vec::new() };
         // A binding's configuration is JSON: a text has its quotes.
-        match ctx.config.trim_matches('"') {
+        let config = ctx.config.trim_matches('"');
+        let (attack, amount) = config.split_once(' ').unwrap_or((config, ""));
+        let amount: usize = amount.parse().unwrap_or_default();
+        match attack {
             "loop" => run_forever(),
             "memory" => eat_memory(),
+            "work" => work(amount),
+            "pages" => grow_to(amount),
+            "depth" => {
+                black_box(go_down(amount));
+            }
+            "answer" => result.attributes.push(("big".to_owned(), "x".repeat(amount))),
+            "list" => result.attributes = vec![(String::new(), String::new()); amount],
+            "log" => log::log(Level::Info, &"l".repeat(amount)),
+            "output" => eprint!("{}", "e".repeat(amount)),
+            "look-up" => {
+                let found = tables::lookup("stock", &"k".repeat(amount)).is_some();
+                result.attributes.push(("found".to_owned(), found.to_string()));
+            }
+            "host-calls" => {
+                let words = "l".repeat(amount);
+                loop {
+                    log::log(Level::Debug, &words);
+                }
+            }
             "recursion" => {
-                black_box(recurse(black_box(1)));
+                black_box(go_down(usize::MAX));
             }
             "panic" => panic!("the tier table is empty"),
             "index" => {
@@ -134,16 +158,51 @@ fn run_forever() {
     }
 }
 
+fn work(rounds: usize) {
+    for n in 0..rounds {
+        black_box(n);
+    }
+}
+
+/// Linear memory of so many pages in all.
+fn grow_to(pages: usize) {
+    #[cfg(target_family = "wasm")]
+    {
+        let more = pages.saturating_sub(core::arch::wasm32::memory_size::<0>());
+        core::arch::wasm32::memory_grow::<0>(more);
+    }
+    #[cfg(not(target_family = "wasm"))]
+    black_box(pages);
+}
+
+/// Read anew in each frame, so that none of them can be made again instead of being kept.
+static KEPT: [AtomicU64; 32] = [const { AtomicU64::new(1) }; 32];
+
+/// Goes down so many frames of at least 256 bytes: what each has read is needed when it comes back.
+fn go_down(frames: usize) -> u64 {
+    if frames == 0 {
+        return 0;
+    }
+    macro_rules! keep {
+        ($($name:ident $at:literal)*) => {{
+            $(let $name = KEPT[$at].load(Ordering::Relaxed);)*
+            let below = go_down(frames - 1);
+            let mut sum = below;
+            $(sum = (sum ^ $name).rotate_left(1);)*
+            sum
+        }};
+    }
+    keep!(
+        a 0 b 1 c 2 d 3 e 4 f 5 g 6 h 7 i 8 j 9 k 10 l 11 m 12 n 13 o 14 p 15
+        q 16 r 17 s 18 t 19 u 20 v 21 w 22 x 23 y 24 z 25 aa 26 bb 27 cc 28 dd 29 ee 30 ff 31
+    )
+}
+
 fn eat_memory() {
     let mut eaten = Vec::new();
     loop {
         eaten.push(black_box(vec![1_u8; 1 << 20]));
     }
-}
-
-#[expect(unconditional_recursion, reason = "that is the attack")]
-fn recurse(n: u64) -> u64 {
-    black_box(recurse(black_box(n + 1))) + 1
 }
 
 /// All that could tell one run from another.

@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::host::{Process, Shop};
+use crate::neighbour;
 
 /// How long each measurement runs.
 const RUN: Duration = Duration::from_secs(6);
@@ -27,6 +28,10 @@ const CLIENTS: [usize; 3] = [1, 16, 64];
 const KEPT: u64 = 100_000;
 /// Names of the loads, as in the report.
 const LOADS: [&str; 3] = ["bench8", "bench8_strict", "checkout"];
+/// Name of the measurement that has a load and attacks beside it.
+const NEIGHBOUR: &str = "neighbour";
+/// The binaries beside this one.
+const PROFILE: &str = if cfg!(debug_assertions) { "debug" } else { "release" };
 /// Lines of the cart in the component call.
 const LINES: &str = "20";
 
@@ -58,14 +63,15 @@ impl What {
 /// Runs the measurements; prints a table and, where asked, writes JSON.
 pub fn run(root: &Path, target: &Path, json_file: Option<&Path>, what: &What) -> Result<()> {
     if let Some(only) = &what.only {
-        ensure!(LOADS.contains(&only.as_str()), "`{only}` is none of {}", LOADS.join(", "));
+        let known = LOADS.contains(&only.as_str()) || only == NEIGHBOUR;
+        ensure!(known, "`{only}` is none of {}, {NEIGHBOUR}", LOADS.join(", "));
     }
     let folder = target.join("bench");
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
     }
     std::fs::create_dir_all(&folder)?;
-    let shop = Shop::new(root, target, &folder, "release");
+    let shop = Shop::new(root, target, &folder, PROFILE);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut report = json!({});
 
@@ -108,6 +114,13 @@ pub fn run(root: &Path, target: &Path, json_file: Option<&Path>, what: &What) ->
         drop(simulator);
         let _ = std::fs::remove_file(folder.join("simulator.db"));
     }
+    if what.wants(NEIGHBOUR) {
+        let host = shop.host("bench.db")?;
+        let simulator = shop.simulator()?;
+        shop.push_all(&host.url, &simulator.url)?;
+        report[NEIGHBOUR] = neighbour::run(&shop, &host, &runtime)?;
+        stop(host, &folder)?;
+    }
     report["kept_100k_ratio"] = if what.quick || what.only.is_some() {
         Value::Null
     } else {
@@ -132,7 +145,7 @@ pub fn run(root: &Path, target: &Path, json_file: Option<&Path>, what: &What) ->
     Ok(())
 }
 
-fn note(text: &str) {
+pub(crate) fn note(text: &str) {
     eprintln!("-- {text}");
 }
 
@@ -213,12 +226,12 @@ fn rate_milli(run: &Run) -> u64 {
     run.executions * 1_000_000_000 / run.seconds_us.max(1)
 }
 
-fn ratio(of: u64, to: u64) -> Value {
+pub(crate) fn ratio(of: u64, to: u64) -> Value {
     number(of * 1_000 / to.max(1), 3)
 }
 
 /// `digits` of `value` behind the point, as a JSON number that never was a float.
-fn number(value: u64, digits: u32) -> Value {
+pub(crate) fn number(value: u64, digits: u32) -> Value {
     let unit = 10_u64.pow(digits);
     let text = format!("{}.{:0width$}", value / unit, value % unit, width = digits as usize);
     serde_json::from_str(&text).unwrap_or(Value::Null)
@@ -237,7 +250,7 @@ fn figures(run: &Run) -> Value {
 }
 
 /// A client of one connection: the load must not cost more than the host.
-struct Http {
+pub(crate) struct Http {
     stream: TcpStream,
     head: String,
     buffer: Vec<u8>,
@@ -245,7 +258,7 @@ struct Http {
 }
 
 impl Http {
-    async fn connect(address: &str, token: &str) -> Result<Http> {
+    pub(crate) async fn connect(address: &str, token: &str) -> Result<Http> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let head =
@@ -253,7 +266,13 @@ impl Http {
         Ok(Http { stream, head, buffer: Vec::with_capacity(64 * 1024), count: 0 })
     }
 
-    async fn call(&mut self, method: &str, path: &str, extra: &str, body: &str) -> Result<(u16, Vec<u8>)> {
+    pub(crate) async fn call(
+        &mut self,
+        method: &str,
+        path: &str,
+        extra: &str,
+        body: &str,
+    ) -> Result<(u16, Vec<u8>)> {
         let mut request = String::with_capacity(1024 + body.len());
         let _ = write!(
             request,
@@ -293,9 +312,20 @@ impl Http {
     }
 
     async fn checkout(&mut self) -> Result<()> {
+        self.fill().await?;
+        self.order().await
+    }
+
+    /// One thing into the cart.
+    pub(crate) async fn fill(&mut self) -> Result<()> {
         let item = r#"{"productId":"PROD-12345","quantity":1,"warehouseId":"US-WEST-01"}"#;
         let (status, body) = self.call("POST", "/api/v1/cart/items", "", item).await?;
         ensure!(status == 200, "cart: {status}: {}", String::from_utf8_lossy(&body));
+        Ok(())
+    }
+
+    /// Initiate and submit.
+    pub(crate) async fn order(&mut self) -> Result<()> {
         let (status, body) = self.call("POST", "/api/v1/checkout/initiate", "", "").await?;
         ensure!(status == 201, "initiate: {status}: {}", String::from_utf8_lossy(&body));
         let session: Value = serde_json::from_slice(&body)?;
@@ -425,6 +455,7 @@ fn print(report: &Value) {
         "memory at 64 clients: {} MB; speed with 100,000 kept: {} of that on an empty store",
         report["memory_mb"], report["kept_100k_ratio"]
     );
+    neighbour::print(&report[NEIGHBOUR]);
     println!(
         "\n{:<15}{:>8}{:>12}{:>10}{:>10}{:>10}{:>9}{:>9}{:>12}",
         "", "clients", "exec/s", "p50 ms", "p99 ms", "cpu ms", "commits", "fsyncs", "bytes kept"

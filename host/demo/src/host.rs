@@ -100,7 +100,8 @@ pub struct Shop {
     /// The binary `till`.
     pub till: PathBuf,
     simulator: PathBuf,
-    guests: PathBuf,
+    /// Where the components are.
+    pub guests: PathBuf,
     /// Where databases and configuration are.
     pub folder: PathBuf,
     root: PathBuf,
@@ -165,10 +166,15 @@ impl Shop {
 
     /// Mints a token.
     pub fn token(&self, args: &[&str]) -> Result<String> {
+        self.token_of(MERCHANT, args)
+    }
+
+    /// Mints a token of another merchant.
+    pub fn token_of(&self, merchant: &str, args: &[&str]) -> Result<String> {
         let output = Command::new(&self.till)
             .arg("--config")
             .arg(self.config_file())
-            .args(["token", "--merchant", MERCHANT])
+            .args(["token", "--merchant", merchant])
             .args(args)
             .output()?;
         ensure!(output.status.success(), "till token: {}", String::from_utf8_lossy(&output.stderr));

@@ -5,6 +5,7 @@
 mod bench;
 mod demo;
 mod host;
+mod neighbour;
 
 use std::path::PathBuf;
 
@@ -40,7 +41,7 @@ enum Command {
         /// Leave out the run with 100,000 finished executions.
         #[arg(long)]
         quick: bool,
-        /// Only this one, without fsyncs and memory: bench8, bench8_strict, checkout.
+        /// Only this one, without fsyncs and memory: bench8, bench8_strict, checkout, neighbour.
         #[arg(long)]
         only: Option<String>,
     },

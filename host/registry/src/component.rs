@@ -144,13 +144,13 @@ impl Registry {
         }
         let found = known.into_iter().find(|row| row.slot == slot.as_str());
         if found.as_ref().is_some_and(|row| row.state == State::Ready.as_str()) {
-            return self.load(slot, wasm).await;
+            return self.load(hand.merchant, slot, wasm).await;
         }
         let wasm = Arc::new(wasm);
         self.keep_bytes(slot, &digest, wasm.clone(), found.is_some(), hand).await?;
         let passed = Hand { why: "", ..hand };
         self.walk(slot, &digest, State::Validated, passed).await?;
-        let component = match self.load(slot, wasm.to_vec()).await {
+        let component = match self.load(hand.merchant, slot, wasm.to_vec()).await {
             Ok(component) => component,
             Err(error) => {
                 if !matches!(error, Error::Component(till_sandbox::LoadError::Host(_)) | Error::Store(_)) {

@@ -480,7 +480,7 @@ impl Registry {
             tx.component_wasm(merchant, &body.component, slot.as_str()).await?
         };
         let wasm = wasm.ok_or_else(|| Error::NotFound { what: "component", id: body.component.clone() })?;
-        let component = self.load(slot, wasm).await?;
+        let component = self.load(merchant, slot, wasm).await?;
         let tables = self.tables_of(merchant, &body).await?;
         Ok(Bound::assemble(digest, name, body, component, tables, fallback))
     }
@@ -537,10 +537,15 @@ impl Registry {
         self.sandbox.trim();
     }
 
-    pub(crate) async fn load(&self, slot: Slot, wasm: Vec<u8>) -> Result<Arc<Component>, Error> {
-        let sandbox = self.sandbox.clone();
+    pub(crate) async fn load(
+        &self,
+        merchant: &str,
+        slot: Slot,
+        wasm: Vec<u8>,
+    ) -> Result<Arc<Component>, Error> {
+        let (sandbox, merchant) = (self.sandbox.clone(), merchant.to_owned());
         // Compiling takes a core for a while; it must not sit on a thread that serves requests.
-        let loaded = tokio::task::spawn_blocking(move || sandbox.load(slot, &wasm)).await;
+        let loaded = tokio::task::spawn_blocking(move || sandbox.load_for(&merchant, slot, &wasm)).await;
         Ok(loaded.map_err(|e| till_store::Error::Unavailable(e.to_string()))??)
     }
 

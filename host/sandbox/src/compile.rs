@@ -6,6 +6,7 @@
 //! After an upgrade the name is another one and the code is made anew.
 
 use crate::error::CompileFailure;
+use crate::turns::Turns;
 use crate::{Digest, LoadError};
 use sha2::{Digest as _, Sha256};
 use std::ffi::OsString;
@@ -13,7 +14,6 @@ use std::hash::{Hash as _, Hasher};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use wasmtime::Engine;
 use wasmtime::component::Component as Wasm;
@@ -53,11 +53,11 @@ pub enum Compiler {
     },
 }
 
-/// Compiles one at a time: a second one would take the cores from those who serve shoppers.
+/// Compiles one at a time: a second one would take the cores from those who serve shoppers. Merchants take turns.
 pub(crate) struct Workshop {
     compiler: Compiler,
     source_lines: bool,
-    one: Mutex<()>,
+    turns: Turns,
 }
 
 impl Workshop {
@@ -65,11 +65,17 @@ impl Workshop {
         if let Compiler::Child { cache, .. } = &compiler {
             private_folder(cache)?;
         }
-        Ok(Workshop { compiler, source_lines, one: Mutex::new(()) })
+        Ok(Workshop { compiler, source_lines, turns: Turns::default() })
     }
 
     /// Machine code for a component: kept from before, or made now.
-    pub(crate) fn make(&self, engine: &Engine, digest: Digest, bytes: &[u8]) -> Result<Wasm, LoadError> {
+    pub(crate) fn make(
+        &self,
+        engine: &Engine,
+        merchant: &str,
+        digest: Digest,
+        bytes: &[u8],
+    ) -> Result<Wasm, LoadError> {
         let Compiler::Child { command, cpu_s, cache } = &self.compiler else {
             return Wasm::from_binary(engine, bytes).map_err(LoadError::Compile);
         };
@@ -77,7 +83,7 @@ impl Workshop {
         if let Some(wasm) = kept(engine, &place) {
             return Ok(wasm);
         }
-        let _one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.turns.enter(merchant);
         if let Some(wasm) = kept(engine, &place) {
             return Ok(wasm); // Somebody made it while we waited.
         }

@@ -12,8 +12,10 @@ use crate::state::State;
 use crate::wit::types::{CallContext, ComponentInfo};
 use crate::{Binding, Component, Digest, Error, Failure, FailureKind, LoadError, Slot};
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
@@ -31,8 +33,8 @@ const CORE_INSTANCES_MAX: u32 = 60;
 const MEMORIES_MAX: u32 = 4;
 /// Function tables in one component. A Python guest has one for each of its modules.
 const TABLES_MAX: u32 = 60;
-/// Slots beside those of the pure threads and the gateways: for loading.
-const SPARE_SLOTS: u32 = 4;
+/// Slots beside those of the pure threads and the gateways: for loading, and for calls that take long.
+const SPARE_SLOTS: u32 = 5;
 
 /// How the sandbox is set up.
 #[derive(Clone, Debug)]
@@ -102,6 +104,11 @@ impl Sandbox {
     ///
     /// This compiles and takes up to seconds: call it where blocking is allowed.
     pub fn load(&self, slot: Slot, bytes: &[u8]) -> Result<Arc<Component>, LoadError> {
+        self.load_for("", slot, bytes)
+    }
+
+    /// [`Sandbox::load`] for a merchant among others: another one's compilations delay it by one at most.
+    pub fn load_for(&self, merchant: &str, slot: Slot, bytes: &[u8]) -> Result<Arc<Component>, LoadError> {
         let digest = Digest::of(bytes);
         let key = (digest, slot);
         if let Some(component) = self.loaded().get(&key) {
@@ -109,7 +116,7 @@ impl Sandbox {
         }
         let linker = if slot.is_pure() { &self.pure } else { &self.gateway };
         component::validate(slot, bytes)?;
-        let wasm = self.workshop.make(&self.engine, digest, bytes)?;
+        let wasm = self.workshop.make(&self.engine, merchant, digest, bytes)?;
         let (guest, contract_version) = component::check(&self.engine, linker, slot, &wasm)?;
         let info = self.describe(slot, guest.clone())?;
         serde_json::from_str::<serde_json::Value>(&info.config_schema)
@@ -256,8 +263,12 @@ impl Sandbox {
         let state =
             State::new(slot, &call.ctx, call.binding, &call.limits, network).sharing(permits.memory.clone());
         let mut run = call::Run::new(&self.engine, state, call.limits, slot)?;
-        let result =
-            run.in_time(async |store| work(store, &call.component.guest, &call.ctx, &request).await).await;
+        let result = run
+            .in_time(async |store| {
+                let guest = work(store, &call.component.guest, &call.ctx, &request);
+                in_turn(&permits.working, guest).await
+            })
+            .await;
         let (value, report) = run.finish(result)?;
         Ok(Answer { value, report })
     }
@@ -280,15 +291,18 @@ struct Gateways {
     by_merchant: Mutex<HashMap<String, Arc<Room>>>,
 }
 
-/// A merchant's share of the room: places, and memory for all of them together.
+/// A merchant's share of the room: places, and memory for all of them together. Of its guests one works at a time,
+/// whoever else of them waits for the network.
 struct Room {
     places: Arc<Semaphore>,
     memory: Arc<SharedMemory>,
+    working: Arc<Semaphore>,
 }
 
 /// Held while a gateway call runs.
 struct Permits<'a> {
     memory: Arc<SharedMemory>,
+    working: Arc<Semaphore>,
     _room: Arc<Room>,
     _merchant: OwnedSemaphorePermit,
     _all: SemaphorePermit<'a>,
@@ -310,7 +324,8 @@ impl Gateways {
         let places = own.places.clone();
         let merchant = places.acquire_owned().await.expect("the room of a merchant is never closed");
         let all = self.all.acquire().await.expect("the room of all is never closed");
-        Permits { memory: own.memory.clone(), _room: own, _merchant: merchant, _all: all }
+        let (memory, working) = (own.memory.clone(), own.working.clone());
+        Permits { memory, working, _room: own, _merchant: merchant, _all: all }
     }
 
     fn room_of(&self, merchant: &str) -> Arc<Room> {
@@ -321,9 +336,49 @@ impl Gateways {
         // Before a merchant is added, those that nobody is in or waits for are forgotten.
         rooms.retain(|_, room| Arc::strong_count(room) > 1);
         let places = Arc::new(Semaphore::new(self.each));
-        let room = Arc::new(Room { places, memory: Arc::default() });
+        let working = Arc::new(Semaphore::new(1));
+        let room = Arc::new(Room { places, memory: Arc::default(), working });
         rooms.insert(merchant.to_owned(), room.clone());
         room
+    }
+}
+
+/// Polls `work` only while it holds the one permit, and keeps that until `work` waits for somebody else. So a merchant
+/// whose guests all work without pause takes one place in the runtime's queue and not one for each of them.
+async fn in_turn<T>(one: &Semaphore, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    loop {
+        let working = one.acquire().await.expect("the turn of a merchant is never closed");
+        let turn = poll_fn(|cx| {
+            let noted = Arc::new(Noted { woken: AtomicBool::new(false), waker: cx.waker().clone() });
+            match work.as_mut().poll(&mut Context::from_waker(&noted.clone().into())) {
+                Poll::Ready(value) => Poll::Ready(Some(value)),
+                // It made way for others after a tick and has more to do: the turn is still its own.
+                Poll::Pending if noted.woken.load(Ordering::Acquire) => Poll::Pending,
+                Poll::Pending => Poll::Ready(None),
+            }
+        });
+        let done = turn.await;
+        drop(working);
+        if let Some(value) = done {
+            return value;
+        }
+        // Whatever it waits for wakes this task.
+        let mut rested = false;
+        poll_fn(|_| if std::mem::replace(&mut rested, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+}
+
+/// Wakes a task, and knows it.
+struct Noted {
+    woken: AtomicBool,
+    waker: Waker,
+}
+
+impl Wake for Noted {
+    fn wake(self: Arc<Self>) {
+        self.woken.store(true, Ordering::Release);
+        self.waker.wake_by_ref();
     }
 }
 
@@ -427,6 +482,7 @@ impl Ticker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::AtomicUsize;
 
     #[tokio::test]
     async fn a_merchant_cannot_take_all_the_room_for_gateways() {
@@ -444,5 +500,56 @@ mod tests {
         drop(gateways.enter("b").await);
         drop(first);
         gateways.enter("a").await;
+    }
+
+    /// As a guest does after a tick: it wants to go on at once.
+    async fn make_way() {
+        let mut made = false;
+        poll_fn(|cx| {
+            cx.waker().wake_by_ref();
+            if std::mem::replace(&mut made, true) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn guests_of_one_merchant_that_work_without_pause_leave_the_runtime_to_others() {
+        const GUESTS: usize = 32;
+        let (one, slices) = (Arc::new(Semaphore::new(1)), Arc::new(AtomicUsize::new(0)));
+        for _ in 0..GUESTS {
+            let (one, slices) = (one.clone(), slices.clone());
+            tokio::spawn(async move {
+                let guest = async {
+                    loop {
+                        slices.fetch_add(1, Ordering::Relaxed);
+                        make_way().await;
+                    }
+                };
+                in_turn::<()>(&one, guest).await;
+            });
+        }
+        let counted = slices.clone();
+        let others = tokio::spawn(async move {
+            for _ in 0..GUESTS * 2 {
+                make_way().await; // All of them have lined up.
+            }
+            let before = counted.load(Ordering::Relaxed);
+            for _ in 0..GUESTS {
+                make_way().await; // Its turn comes around so often.
+            }
+            counted.load(Ordering::Relaxed) - before
+        });
+        let worked = others.await.unwrap();
+        assert!((1..=GUESTS * 2).contains(&worked), "{worked} slices of work in {GUESTS} rounds");
+    }
+
+    #[tokio::test]
+    async fn a_guest_that_waits_lets_another_of_its_merchant_work() {
+        let one = Semaphore::new(1);
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let waits = in_turn(&one, told);
+        let tells = in_turn(&one, async { tell.send(7).unwrap() });
+        let (heard, ()) = tokio::join!(waits, tells);
+        assert_eq!(heard, Ok(7));
     }
 }

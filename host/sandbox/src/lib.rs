@@ -34,6 +34,7 @@ mod report;
 mod slot;
 mod state;
 mod table;
+mod turns;
 
 pub use binding::{Binding, Origin, OriginError, Secret};
 pub use call::{Answer, Call, ScriptedGateway};

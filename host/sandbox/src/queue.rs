@@ -2,16 +2,25 @@
 //!
 //! One thread for each core; a merchant with a thousand calls waiting delays another's single call by
 //! one call, not by a thousand. What nobody waits for (shadows, backtests) runs when nothing else does.
+//! Merchants whose calls take long have a thread of their own, at a low priority, and none of the others.
 
 use crate::Error;
 use crate::limits::THREAD_STACK_BYTES;
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 /// Calls of one merchant that may wait. At 80 µs each this is a third of a second of one core.
 const WAITING_MAX: usize = 4_096;
+
+/// A call of a Rust guest takes 0.1 ms, of a Python guest 2; all the fuel there is lasts 40 to 120.
+const LONG: Duration = Duration::from_millis(20);
+/// For so long after a long call its merchant's calls count as long.
+const LONG_FOR: Duration = Duration::from_secs(10);
+/// Their thread gives way to whoever serves the others.
+const LONG_NICENESS: i32 = 10;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -32,12 +41,48 @@ struct Waiting {
 struct Lanes {
     shoppers: Waiting,
     background: Waiting,
+    long: Long,
     closed: bool,
 }
 
+/// A job that a thread has taken.
+struct Taken {
+    job: Job,
+    merchant: String,
+}
+
+/// Merchants whose calls take long.
+#[derive(Default)]
+struct Long {
+    until: HashMap<String, Instant>,
+}
+
+/// Which calls a thread takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    Short,
+    Long,
+}
+
+impl Long {
+    fn is(&self, merchant: &str, now: Instant) -> bool {
+        self.until.get(merchant).is_some_and(|until| *until > now)
+    }
+}
+
 impl Lanes {
-    fn pop(&mut self) -> Option<Job> {
-        self.shoppers.pop().or_else(|| self.background.pop())
+    fn pop(&mut self, lane: Lane, now: Instant) -> Option<Taken> {
+        let Lanes { shoppers, background, long, .. } = self;
+        let fits = |merchant: &str| long.is(merchant, now) == (lane == Lane::Long);
+        let (merchant, job) = shoppers.pop(fits).or_else(|| background.pop(fits))?;
+        Some(Taken { job, merchant })
+    }
+
+    fn done(&mut self, merchant: String, took: Duration, now: Instant) {
+        if took >= LONG {
+            self.long.until.retain(|_, until| *until > now);
+            self.long.until.insert(merchant, now + LONG_FOR);
+        }
     }
 }
 
@@ -57,16 +102,17 @@ impl Waiting {
         Ok(())
     }
 
-    fn pop(&mut self) -> Option<Job> {
-        let merchant = self.turn.pop_front()?;
+    fn pop(&mut self, fits: impl Fn(&str) -> bool) -> Option<(String, Job)> {
+        let at = self.turn.iter().position(|merchant| fits(merchant))?;
+        let merchant = self.turn.remove(at)?;
         let jobs = self.by_merchant.get_mut(&merchant)?;
-        let job = jobs.pop_front();
+        let job = jobs.pop_front()?;
         if jobs.is_empty() {
             self.by_merchant.remove(&merchant);
         } else {
-            self.turn.push_back(merchant);
+            self.turn.push_back(merchant.clone());
         }
-        job
+        Some((merchant, job))
     }
 }
 
@@ -77,11 +123,15 @@ struct Shared {
 }
 
 impl Shared {
-    fn next(&self) -> Option<Job> {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+    fn lock(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self, lane: Lane) -> Option<Taken> {
+        let mut lanes = self.lock();
         loop {
-            if let Some(job) = lanes.pop() {
-                return Some(job);
+            if let Some(taken) = lanes.pop(lane, Instant::now()) {
+                return Some(taken);
             }
             if lanes.closed {
                 return None;
@@ -123,7 +173,8 @@ impl Pool {
     pub(crate) fn new(threads: usize) -> Result<Pool, Error> {
         let shared = Arc::new(Shared::default());
         let mut pool = Pool { shared, threads: Vec::new() };
-        for n in 0..threads.max(1) {
+        for n in 0..=threads.max(1) {
+            let lane = if n == 0 { Lane::Long } else { Lane::Short };
             let shared = pool.shared.clone();
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Thread)?;
@@ -133,10 +184,19 @@ impl Pool {
                 .spawn(move || {
                     // WASI's blocking calls want a runtime near them, or they start one of their own.
                     let _entered = runtime.enter();
-                    while let Some(job) = shared.next() {
+                    if lane == Lane::Long {
+                        // On Linux this is the thread's own. Where it cannot be had, the turns are left.
+                        let _ = rustix::process::nice(LONG_NICENESS);
+                    }
+                    while let Some(Taken { job, merchant }) = shared.next(lane) {
+                        let begun = Instant::now();
                         // A bug of ours in one call must not take the thread from all the others; whoever
                         // waits for it sees its channel close.
                         let _ = catch_unwind(AssertUnwindSafe(job));
+                        let now = Instant::now();
+                        shared.lock().done(merchant, now - begun, now);
+                        // Who may take what waits may be another one now.
+                        shared.more.notify_all();
                     }
                 })
                 .map_err(Error::Thread)?;
@@ -150,18 +210,18 @@ impl Pool {
             job();
             return Ok(());
         }
-        let mut lanes = self.shared.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lanes = self.shared.lock();
         let lane = if background { &mut lanes.background } else { &mut lanes.shoppers };
         lane.push(merchant, job)?;
         drop(lanes);
-        self.shared.more.notify_one();
+        self.shared.more.notify_all();
         Ok(())
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.shared.lanes.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.shared.lock().closed = true;
         self.shared.more.notify_all();
         for thread in self.threads.drain(..) {
             // The last owner may be a job on one of these threads, which cannot wait for itself.
@@ -176,7 +236,6 @@ impl Drop for Pool {
 mod tests {
     use super::*;
     use std::sync::mpsc;
-    use std::time::Duration;
 
     #[test]
     fn merchants_take_turns() {
@@ -189,7 +248,7 @@ mod tests {
         for merchant in ["a", "a", "a", "b", "c", "b"] {
             push(merchant);
         }
-        while let Some(job) = waiting.pop() {
+        while let Some((_, job)) = waiting.pop(|_| true) {
             job();
         }
         drop(tell);
@@ -208,10 +267,28 @@ mod tests {
         lanes.background.push("a", job("shadow")).unwrap();
         lanes.shoppers.push("a", job("first")).unwrap();
         lanes.shoppers.push("b", job("second")).unwrap();
-        while let Some(job) = lanes.pop() {
-            job();
+        while let Some(taken) = lanes.pop(Lane::Short, Instant::now()) {
+            (taken.job)();
         }
         assert_eq!(told.try_iter().collect::<Vec<_>>(), ["first", "second", "shadow"]);
+    }
+
+    #[test]
+    fn merchants_whose_calls_take_long_leave_the_threads_of_the_others() {
+        let mut lanes = Lanes::default();
+        for merchant in ["loops", "loops", "loops", "honest"] {
+            lanes.shoppers.push(merchant, Box::new(|| ())).unwrap();
+        }
+        let now = Instant::now();
+        let take = |lanes: &mut Lanes, lane, at| lanes.pop(lane, at).map(|taken| taken.merchant);
+        assert_eq!(take(&mut lanes, Lane::Long, now), None, "nothing is known of it yet");
+        assert_eq!(take(&mut lanes, Lane::Short, now).as_deref(), Some("loops"));
+        lanes.done("loops".into(), LONG, now);
+        assert_eq!(take(&mut lanes, Lane::Short, now).as_deref(), Some("honest"));
+        assert_eq!(take(&mut lanes, Lane::Short, now), None, "the others' threads are not for it");
+        assert_eq!(take(&mut lanes, Lane::Long, now).as_deref(), Some("loops"));
+        let later = now + LONG_FOR;
+        assert_eq!(take(&mut lanes, Lane::Short, later).as_deref(), Some("loops"), "forgiven after a while");
     }
 
     #[test]

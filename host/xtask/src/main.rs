@@ -35,7 +35,7 @@ enum Task {
         /// Leave out the run with 100,000 finished executions.
         #[arg(long)]
         quick: bool,
-        /// Only this one, without fsyncs and memory: bench8, bench8_strict, checkout.
+        /// Only this one, without fsyncs and memory: bench8, bench8_strict, checkout, neighbour.
         #[arg(long, value_name = "NAME")]
         only: Option<String>,
     },

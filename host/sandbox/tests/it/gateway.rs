@@ -5,6 +5,7 @@ use crate::simulator::Simulator;
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use till_sandbox::wit::gateway::{
@@ -35,7 +36,7 @@ fn attempt(key: &str, operation: Operation, references: &[Reference]) -> Attempt
     }
 }
 
-fn payment(key: &str, token: &str, references: &[Reference]) -> PaymentRequest {
+pub fn payment(key: &str, token: &str, references: &[Reference]) -> PaymentRequest {
     PaymentRequest {
         attempt: attempt(key, Operation::Authorize, references),
         instrument: Instrument {
@@ -60,7 +61,7 @@ fn payment(key: &str, token: &str, references: &[Reference]) -> PaymentRequest {
     }
 }
 
-fn binding(origin: &str) -> Arc<Binding> {
+pub fn binding(origin: &str) -> Arc<Binding> {
     Arc::new(Binding {
         secrets: HashMap::from([
             ("api_key".into(), Secret::new("sk_sim")),
@@ -494,4 +495,182 @@ async fn a_script_hears_nothing_that_the_binding_does_not_allow() {
     assert!(answer.value.is_err() && asked.is_empty() && !answer.report.sent);
     let error = answer.report.exchanges[0].error.clone().unwrap();
     assert!(error.contains("does not allow https://provider.example"), "{error}");
+}
+
+/// Answers every request with these bytes, and counts them. `Err`: one byte at a time, without an end.
+async fn provider(answer: Result<Vec<u8>, u8>) -> (String, Arc<AtomicUsize>) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (answer, counted) = (answer.clone(), counted.clone());
+            tokio::spawn(async move {
+                let mut seen = Vec::new();
+                while stream.read_buf(&mut seen).await.is_ok_and(|read| read > 0) {
+                    let Some(end) = seen.windows(4).position(|w| w == b"\r\n\r\n") else { continue };
+                    let head = String::from_utf8_lossy(&seen[..end]).to_lowercase();
+                    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+                    let whole = end + 4 + length.map_or(0, |length| length.trim().parse::<usize>().unwrap());
+                    if seen.len() < whole {
+                        continue;
+                    }
+                    seen.drain(..whole);
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    match &answer {
+                        Ok(bytes) if stream.write_all(bytes).await.is_ok() => {}
+                        Ok(_) => return,
+                        Err(byte) => {
+                            let head = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n";
+                            let mut open = stream.write_all(head).await.is_ok();
+                            while open {
+                                tokio::time::sleep(Duration::from_millis(20)).await;
+                                open = stream.write_all(&[*byte]).await.is_ok();
+                            }
+                            return;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    (origin, asked)
+}
+
+fn with_body(head: &str, body: &[u8]) -> Vec<u8> {
+    let mut answer = format!("HTTP/1.1 200 OK\r\n{head}content-length: {}\r\n\r\n", body.len()).into_bytes();
+    answer.extend_from_slice(body);
+    answer
+}
+
+/// What the guest was told, and the report.
+async fn told(call: Call) -> (String, Report) {
+    let answer = SANDBOX.authorize(call, payment("k", "t", &[])).await.unwrap();
+    (answer.value.unwrap().attributes.remove(0).1, answer.report)
+}
+
+fn hostile_with(attack: &str, origin: &str, more: &str) -> Call {
+    let mut call = hostile(attack, origin);
+    call.ctx.config = format!("{attack} {origin} {more}");
+    call.limits = Limits::default();
+    call
+}
+
+#[tokio::test]
+async fn thousands_of_tiny_requests_stop_at_the_thirty_second() {
+    let (origin, asked) = provider(Ok(with_body("", b"ok"))).await;
+    let (said, report) = told(hostile_with("requests", &origin, "32")).await;
+    assert_eq!((said.as_str(), report.exchanges.len()), ("200 x32", 32));
+    let (said, report) = told(hostile_with("requests", &origin, "3000")).await;
+    assert!(said.starts_with("200 x32, ") && said.contains("HttpRequestDenied"), "{said}");
+    assert!(said.ends_with("x2968") && report.exchanges.len() == 32, "{said}");
+    assert_eq!(asked.load(Ordering::Relaxed), 64, "the others never left");
+}
+
+#[tokio::test]
+async fn a_body_of_a_mebibyte_goes_through_and_a_byte_more_does_not_leave() {
+    let (origin, asked) = provider(Ok(with_body("", b"ok"))).await;
+    let (said, report) = told(hostile_with("upload", &origin, "1048576")).await;
+    assert_eq!((said.as_str(), report.complete_response), ("200", true));
+    let (said, report) = told(hostile_with("upload", &origin, "1048577")).await;
+    assert!(said.contains("HttpRequestBodySize(Some(1048576))"), "{said}");
+    assert!(!report.sent && report.exchanges[0].error.as_ref().unwrap().contains("1048576 bytes"));
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+
+    for (bytes, whole) in [(1 << 20, true), ((1 << 20) + 1, false)] {
+        let (origin, _) = provider(Ok(with_body("", &vec![b'd'; bytes]))).await;
+        let (said, report) = told(hostile_with("fetch", &origin, "/")).await;
+        let expected = if whole { "200" } else { "HttpResponseBodySize(Some(1048576))" };
+        assert!(said.contains(expected), "{said}");
+        assert_eq!((report.sent, report.complete_response), (true, whole));
+    }
+}
+
+#[tokio::test]
+async fn a_decompression_bomb_stays_folded() {
+    // What these would become does not matter: nobody in the host unfolds them.
+    for encoding in ["gzip", "deflate", "br", "zstd"] {
+        let bomb = vec![0x1f; 100_000];
+        let head = format!("content-encoding: {encoding}\r\n");
+        let (origin, _) = provider(Ok(with_body(&head, &bomb))).await;
+        let (said, report) = told(hostile_with("fetch", &origin, "/")).await;
+        assert_eq!((said.as_str(), report.complete_response), ("200", true), "{encoding}");
+        let headers = &report.exchanges[0].response_headers;
+        assert!(headers.contains(&("content-encoding".into(), encoding.into())), "{headers:?}");
+        assert!(report.exchanges[0].response_body.starts_with("\x1f\x1f\x1f"));
+    }
+    let (origin, _) = provider(Ok(with_body("content-encoding: gzip\r\n", &vec![0; (1 << 20) + 1]))).await;
+    let (said, _) = told(hostile_with("fetch", &origin, "/")).await;
+    assert!(said.contains("HttpResponseBodySize"), "{said}");
+}
+
+#[tokio::test]
+async fn redirects_to_the_inside_arrive_as_such_and_are_not_followed() {
+    let (inside, asked) = provider(Ok(with_body("", b"credentials"))).await;
+    for target in [inside.as_str(), "http://169.254.169.254/latest/meta-data/", "http://[::1]/"] {
+        for status in ["301 Moved", "302 Found", "307 Again", "308 Moved"] {
+            let answer = format!("HTTP/1.1 {status}\r\nlocation: {target}\r\ncontent-length: 0\r\n\r\n");
+            let (origin, _) = provider(Ok(answer.into_bytes())).await;
+            let (said, report) = told(hostile_with("fetch", &origin, "/")).await;
+            assert_eq!(said, status[..3]);
+            assert_eq!(report.exchanges.len(), 1);
+        }
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 0, "nobody went there");
+}
+
+#[tokio::test]
+async fn an_answer_that_drips_ends_with_the_network_time() {
+    let (origin, _) = provider(Err(b'.')).await;
+    let mut call = hostile_with("fetch", &origin, "/");
+    call.limits.network_ms = 300;
+    let (said, report) = told(call).await;
+    assert!(said.contains("HttpResponseTimeout"), "{said}");
+    assert!(report.sent && !report.complete_response);
+    assert_eq!(report.exchanges[0].error.as_deref(), Some("no complete answer in time"));
+}
+
+#[tokio::test]
+async fn no_spelling_of_an_inner_address_is_reached_without_leave() {
+    let (origin, asked) = provider(Ok(with_body("", b"credentials"))).await;
+    let port = origin.rsplit(':').next().unwrap();
+    for host in [
+        "127.0.0.1",
+        "localhost",
+        "localhost.",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "2130706433",
+        "0x7f000001",
+        "0x7f.1",
+        "0177.0.0.1",
+        "127.1",
+        "0.0.0.0",
+        "0",
+        "[::]",
+        "169.254.169.254",
+        "2852039166",
+        "0xa9fea9fe",
+        "[fd00:ec2::254]",
+        "[fe80::1]",
+        "10.0.0.1",
+        "192.168.0.1",
+        "172.16.0.1",
+        "100.64.0.1",
+        "[64:ff9b::7f00:1]",
+        "[2002:7f00:1::]",
+    ] {
+        let origin = format!("http://{host}:{port}");
+        let mut call = hostile_with("fetch", &origin, "/");
+        call.binding = Arc::new(Binding { allow_private_addresses: false, ..(*binding(&origin)).clone() });
+        let (said, report) = told(call).await;
+        // Some systems do not know this name at all.
+        let unknown = host == "localhost." && said.contains("ConnectionRefused");
+        assert!(said.contains("Denied") || said == "no address" || unknown, "{host}: {said} {report:?}");
+        assert!(!report.sent, "{host}: {report:?}");
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 0, "nobody came through");
 }

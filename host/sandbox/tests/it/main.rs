@@ -6,5 +6,6 @@ mod common;
 mod gateway;
 mod hostile;
 mod languages;
+mod limits;
 mod pure;
 mod simulator;

@@ -1,0 +1,282 @@
+//! The corpus of hostile components through the real binary: each attack is pushed and used over HTTP, each is
+//! answered with the limit that it met, and between any two of them a neighbour's shopper gets an exact price
+//! from the same process.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use base64::Engine as _;
+use serde_json::{Value, json};
+use till_tests::host::{submit_body, token};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::compile::{as_pricing, crafted};
+use crate::http::{Shop, open, problem};
+use crate::limits::{neighbour, neighbour_is_served};
+
+/// What the process may have more after the attacks than before, kB: what the allocator and the pool keep for the
+/// next calls. A memory bomb has 131,072, and there are many of them.
+const KEPT_KB: u64 = 100_000;
+
+/// A push of bytes that are used only if they pass, with or without the conformance checks.
+fn push_body(slot: &str, wasm: &[u8], config: &Value, checked: bool) -> Value {
+    let mut body = json!({
+        "slot": slot,
+        "config": config,
+        "wasmBase64": base64::engine::general_purpose::STANDARD.encode(wasm),
+    });
+    if !checked {
+        body["skipConformance"] = json!(true);
+        body["why"] = json!("it attacks, on purpose");
+    }
+    body
+}
+
+async fn pushed(shop: &Shop, body: &Value) -> (u16, Value) {
+    shop.as_other(&token("admin", "admin operator"), "POST", "/api/v1/admin/components", Some(body)).await
+}
+
+/// A component of the other merchant's version of the contract: its version is written in its bytes.
+fn of_another_contract(mut wasm: Vec<u8>) -> Vec<u8> {
+    let (ours, theirs) = (b"@0.1.0", b"@0.2.0");
+    let places: Vec<usize> = (0..wasm.len() - ours.len())
+        .filter(|at| wasm[*at..].starts_with(ours) && wasm[..*at].ends_with(b"pricing-rules"))
+        .collect();
+    assert!(!places.is_empty(), "the guest names its contract");
+    for at in places {
+        wasm[at..at + theirs.len()].copy_from_slice(theirs);
+    }
+    wasm
+}
+
+/// One function of 30 MiB, in a module and a component of their own.
+fn enormous() -> Vec<u8> {
+    fn number(mut value: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        loop {
+            let seven = u8::try_from(value & 0x7f).expect("seven bits");
+            value >>= 7;
+            if value == 0 {
+                bytes.push(seven);
+                return bytes;
+            }
+            bytes.push(seven | 0x80);
+        }
+    }
+    let section = |id: u8, content: &[u8]| [&[id], &number(content.len())[..], content].concat();
+    // No locals, 30 Mi times `nop`, the end.
+    let mut function = vec![0];
+    function.resize(30 << 20, 1);
+    function.push(0x0b);
+    let code = [&[1], &number(function.len())[..], &function].concat();
+    let module =
+        [b"\0asm\x01\0\0\0".to_vec(), section(1, &[1, 0x60, 0, 0]), section(3, &[1, 0]), section(10, &code)]
+            .concat();
+    let whole = as_pricing("(component");
+    let (head, rest) = whole.split_at(8);
+    [head, &section(1, &module), rest].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_attacks_at_run_time_is_answered_with_its_limit_while_the_neighbour_is_served() {
+    let shop = open().await;
+    neighbour(&shop).await;
+    neighbour_is_served(&shop, "before").await;
+    let hostile = till_tests::guest("hostile");
+    let before_kb = shop.host.memory_kb();
+    for (attack, named) in [
+        ("loop", "used up its fuel: 200000000 of 200000000 units"),
+        ("memory", "bytes of memory, at most 134217728 are allowed"),
+        ("recursion", "used up its stack of 6291456 bytes"),
+        ("depth 1000000", "used up its stack of 6291456 bytes"),
+        ("answer 200000000", "bytes of memory, at most 134217728 are allowed"),
+        ("answer 50000000", "handed over more than 4194304 bytes at once"),
+        ("list 1000000", "handed over more than 4194304 bytes at once"),
+        ("log 50000000", "handed over more than 4194304 bytes at once"),
+        ("host-calls 4000000", "was stopped after 1240 ms"),
+        ("look-up 50000000", "handed over more than 4194304 bytes at once"),
+        ("panic", "the component crashed: panicked at"),
+        ("index", "index out of bounds"),
+        ("output-flood", "after the flood"),
+        ("exit", "the component crashed"),
+        ("negative-price", "-100"),
+        ("log 4000000", "keep the promise `line-answered-once`"),
+    ] {
+        let (status, body) = pushed(&shop, &push_body("pricing", &hostile, &json!(attack), false)).await;
+        assert_eq!(status, 201, "{attack}: {body}");
+        let item = json!({ "productId": "PROD-12345", "quantity": 1 });
+        shop.call("POST", "/api/v1/cart/items", Some(&item)).await;
+        let (begun, ()) = tokio::join!(
+            shop.call("POST", "/api/v1/checkout/initiate", None),
+            neighbour_is_served(&shop, attack)
+        );
+        assert_eq!(begun.0, 201, "{attack}: {}", begun.1);
+        let session = begun.1["checkoutSessionId"].as_str().expect("an id");
+        let submit = submit_body(session, "PM-001");
+        let refused = shop.call("POST", "/api/v1/checkout/submit", Some(&submit)).await;
+        assert_eq!(
+            (refused.0, &refused.1["code"]),
+            (502, &json!("component-failed")),
+            "{attack}: {}",
+            refused.1
+        );
+        assert!(refused.1.to_string().contains(named), "{attack}: {}", refused.1);
+        let (status, body) = shop.call("POST", &format!("/api/v1/checkout/{session}/cancel"), None).await;
+        assert_eq!((status, &body["status"]), (200, &json!("cancelled")), "{attack}: {body}");
+    }
+    neighbour_is_served(&shop, "after").await;
+    let after_kb = shop.host.memory_kb();
+    assert!(after_kb < before_kb + KEPT_KB, "{before_kb} kB before, {after_kb} kB after");
+    shop.alive().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_attacks_at_the_door_is_refused_by_name_while_the_neighbour_is_served() {
+    let shop = open().await;
+    neighbour(&shop).await;
+    let honest = till_tests::guest("price-list");
+    let hostile = till_tests::guest("hostile");
+    let prices = till_tests::demo_config("price-list");
+    let other_toolchain = as_pricing("(component");
+    let own_words = wat::parse_str("(component)").expect("it is WASM");
+    let too_large = vec![0; (32 << 20) + 1];
+    // The allocator keeps the room of one large upload for the next (130 MB); what is looked for is growth after that.
+    let large = push_body("pricing", &enormous(), &json!({}), true);
+    problem(&pushed(&shop, &large).await, 422, "does not compile");
+    let before_kb = shop.host.memory_kb();
+    let cases: Vec<(&str, Vec<u8>, Value, &str)> = vec![
+        ("cut off", honest[..honest.len() / 2].to_vec(), json!({}), "damaged or cut off"),
+        ("cut in its header", honest[..6].to_vec(), json!({}), "not a WASM component"),
+        (
+            "of another contract",
+            of_another_contract(honest.clone()),
+            json!({}),
+            "must export till:checkout/pricing-rules@0.1; this one exports till:checkout/pricing-rules@0.2.0",
+        ),
+        ("made otherwise", other_toolchain, json!({}), "was not built from the contract 0.1.0"),
+        ("exports nothing", own_words, json!({}), "must export till:checkout/pricing-rules@0.1"),
+        ("one enormous function", enormous(), json!({}), "does not compile"),
+        ("crafted for the compiler", crafted(60_000), json!({}), "within its limits: 10 s of CPU time"),
+        ("too large", too_large, json!({}), "at most 33554432"),
+        ("its config is no number", honest.clone(), json!({ "price_list": 1.5e300 }), "price_list"),
+        ("never ends, and is checked", hostile.clone(), json!("loop"), "used up its fuel"),
+        ("eats memory, and is checked", hostile.clone(), json!("memory"), "bytes of memory"),
+        ("lies, and is checked", hostile, json!("negative-price"), "has unit price -100"),
+    ];
+    for (what, wasm, config, named) in cases {
+        let body = push_body("pricing", &wasm, &config, true);
+        let (answer, ()) = tokio::join!(pushed(&shop, &body), neighbour_is_served(&shop, what));
+        // The suite tells what the guest itself said, too.
+        assert_eq!(answer.0, 422, "{what}: {}", answer.1);
+        assert!(answer.1.to_string().contains(named), "{what}: no `{named}` in {}", answer.1);
+    }
+    // Bytes that are no UTF-8 where JSON is.
+    let mut raw = push_body("pricing", &honest, &prices, true).to_string().into_bytes();
+    let at = raw.windows(6).position(|w| w == b"retail").expect("the configuration");
+    raw[at] = 0xff;
+    let answer = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client")
+        .post(format!("{}/api/v1/admin/components", shop.host.url))
+        .bearer_auth(token("admin", "admin operator"))
+        .header("content-type", "application/json")
+        .body(raw)
+        .send()
+        .await
+        .expect("the host answers");
+    assert_eq!(answer.status().as_u16(), 400);
+    // What was active is still.
+    let session = shop.session().await;
+    let order = shop.call("POST", "/api/v1/checkout/submit", Some(&submit_body(&session, "PM-001"))).await;
+    assert_eq!((order.0, &order.1["status"]), (201, &json!("CONFIRMED")), "{}", order.1);
+    let after_kb = shop.host.memory_kb();
+    assert!(after_kb < before_kb + KEPT_KB, "{before_kb} kB before, {after_kb} kB after");
+    shop.alive().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_and_a_secret_of_exactly_the_limit_are_taken() {
+    let shop = open().await;
+    let hostile = till_tests::guest("hostile");
+    for (bytes, status) in [(256 << 10, 201), ((256 << 10) + 1, 422)] {
+        let mut body = push_body("pricing", &hostile, &json!("c".repeat(bytes - 2)), false);
+        body["stage"] = json!("ready");
+        let answer = pushed(&shop, &body).await;
+        assert_eq!(answer.0, status, "{bytes}: {}", answer.1);
+        if status == 422 {
+            problem(&answer, 422, "262144");
+        }
+    }
+    let admin = token("admin", "admin operator");
+    for (bytes, fits) in [(8 << 10, true), ((8 << 10) + 1, false)] {
+        let body = json!({ "value": "s".repeat(bytes) });
+        let answer = shop.as_other(&admin, "PUT", "/api/v1/admin/secrets/long", Some(&body)).await;
+        assert_eq!(answer.0 < 300, fits, "{bytes}: {}", answer.1);
+        if !fits {
+            problem(&answer, 422, "8192");
+        }
+    }
+    shop.alive().await;
+}
+
+/// A provider that answers every request with a redirect into the host's own network.
+async fn redirecting() -> (String, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let origin = format!("http://{}", listener.local_addr().expect("an address"));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let counted = counted.clone();
+            tokio::spawn(async move {
+                let mut seen = Vec::new();
+                while stream.read_buf(&mut seen).await.is_ok_and(|read| read > 0) {
+                    while let Some(end) = seen.windows(4).position(|w| w == b"\r\n\r\n") {
+                        seen.drain(..end + 4);
+                        counted.fetch_add(1, Ordering::Relaxed);
+                        let answer = "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n";
+                        if stream.write_all(answer.as_bytes()).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    (origin, asked)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_floods_loops_or_goes_inside_hurts_its_own_merchant_only() {
+    let shop = open().await;
+    neighbour(&shop).await;
+    let gateway = till_tests::guest("hostile-gateway");
+    let (origin, asked) = redirecting().await;
+    for (attack, requests) in [
+        (format!("requests {origin} 3000"), 32),
+        (format!("loop {origin}"), 0),
+        ("fetch http://169.254.169.254 /".to_owned(), 0),
+        ("fetch http://localhost:1 /".to_owned(), 0),
+    ] {
+        let mut body = push_body("payment-gateway", &gateway, &json!(attack), false);
+        let inside = attack.contains(&origin);
+        body["origins"] = json!([attack.split(' ').nth(1).expect("an origin")]);
+        body["allowPrivateAddresses"] = json!(inside);
+        body["networkMs"] = json!(1_000);
+        let answer = pushed(&shop, &body).await;
+        assert_eq!(answer.0, 201, "{attack}: {}", answer.1);
+        let before = asked.load(Ordering::Relaxed);
+        let session = shop.session().await;
+        let submit = submit_body(&session, "PM-001");
+        let (paid, ()) = tokio::join!(
+            shop.call("POST", "/api/v1/checkout/submit", Some(&submit)),
+            neighbour_is_served(&shop, &attack)
+        );
+        assert_ne!(paid.1["status"], "CONFIRMED", "{attack}: {}", paid.1);
+        assert_eq!(asked.load(Ordering::Relaxed) - before, requests, "{attack}");
+    }
+    assert_eq!(shop.simulator.charges().await, Vec::<String>::new());
+    tokio::time::timeout(Duration::from_secs(30), shop.alive()).await.expect("the host answers at once");
+}
