@@ -39,10 +39,10 @@ fn taken(view: &SessionView) -> Option<i64> {
 
 /// A new session over the cart as it is; the first one puts a headphone into it.
 async fn begin(till: &TestTill) -> SessionView {
-    if till.shop.cart(MERCHANT, CUSTOMER).await.unwrap().items.is_empty() {
+    if till.shop.cart(MERCHANT, CUSTOMER).await.expect("a cart").items.is_empty() {
         return till.session(CUSTOMER, 1).await;
     }
-    till.shop.initiate(MERCHANT, CUSTOMER, None).await.unwrap()
+    till.shop.initiate(MERCHANT, CUSTOMER, None).await.expect("a session")
 }
 
 /// Waits until the registry's counts satisfy somebody.

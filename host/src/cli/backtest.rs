@@ -232,7 +232,8 @@ impl Workshop<'_> {
         let mut others = HashMap::new();
         for record in records {
             for (slot, name, digest) in pinned(&record.pins) {
-                if !others.contains_key(&digest) && !(slot == candidate.component.slot && name == args.name) {
+                let replaced = slot == candidate.component.slot && name == args.name;
+                if !replaced && !others.contains_key(&digest) {
                     others.insert(digest.clone(), Arc::new(self.binding(slot, &digest, true)?));
                 }
             }
