@@ -81,6 +81,9 @@ impl pricing_rules::Guest for Hostile {
                     log::log(Level::Debug, &words);
                 }
             }
+            "own-stack" => {
+                black_box(pile_up(black_box(1)));
+            }
             "recursion" => {
                 black_box(go_down(usize::MAX));
             }
@@ -149,6 +152,13 @@ impl promotion_rules::Guest for Hostile {
             attributes: Vec::new(),
         })
     }
+}
+
+/// Each frame keeps a kilobyte in the guest's own memory.
+#[expect(unconditional_recursion, reason = "that is the attack")]
+fn pile_up(n: u8) -> u8 {
+    let room = black_box([n; 1_024]);
+    black_box(pile_up(black_box(n.wrapping_add(1)))).wrapping_add(room[usize::from(n)])
 }
 
 fn run_forever() {

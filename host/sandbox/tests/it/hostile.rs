@@ -42,7 +42,9 @@ async fn a_memory_bomb_is_told_what_it_wanted() {
 #[tokio::test]
 async fn recursion_ends_at_the_stack() {
     let failure = attack("recursion").await.unwrap_err();
-    // The stack in the guest's memory is the smaller one.
+    assert_eq!(failure.kind, FailureKind::StackTooDeep { limit: 6 << 20 });
+    // What lives in frames is in the guest's memory, and the room for it is the smaller one.
+    let failure = attack("own-stack").await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::OwnStackTooDeep { limit: 6 << 20 });
     assert!(failure.to_string().contains("used up its stack"), "{failure}");
 }
