@@ -25,10 +25,10 @@ const FROZEN: [(Slot, &str, &str); 5] = [
 /// Folders of frozen components, by the version they were built from.
 fn versions() -> Vec<(String, PathBuf)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("frozen");
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let entries = std::fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path());
     let mut all: Vec<_> = entries
         .filter(|path| path.is_dir())
-        .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), path))
+        .map(|path| (path.file_name().expect("a name").to_str().expect("UTF-8").to_owned(), path))
         .collect();
     all.sort();
     assert!(!all.is_empty(), "there are frozen components");
@@ -37,13 +37,13 @@ fn versions() -> Vec<(String, PathBuf)> {
 
 fn current() -> Resolve {
     let mut resolve = Resolve::default();
-    resolve.push_dir(root().join("wit")).unwrap();
+    resolve.push_dir(root().join("wit")).expect("wit/ is sound");
     resolve
 }
 
 fn version_of(resolve: &Resolve) -> String {
-    let package = resolve.packages.iter().find(|(_, p)| p.name.name == "checkout").unwrap().1;
-    package.name.version.as_ref().unwrap().to_string()
+    let package = resolve.packages.iter().find(|(_, p)| p.name.name == "checkout").expect("the package").1;
+    package.name.version.as_ref().expect("a version").to_string()
 }
 
 #[test]
@@ -115,7 +115,7 @@ const POLICY: &str = include_str!("../../docs/contract-policy.md");
 
 /// The contract as people read it.
 fn document(resolve: &Resolve) -> String {
-    let package = resolve.packages.iter().find(|(_, p)| p.name.name == "checkout").unwrap().1;
+    let package = resolve.packages.iter().find(|(_, p)| p.name.name == "checkout").expect("the package").1;
     let mut out = format!(
         "<!-- Made from wit/ and docs/contract-policy.md by `cargo xtask docs`. Do not edit. -->\n\n# The contract, `{}`\n\n",
         package.name
