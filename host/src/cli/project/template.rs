@@ -98,7 +98,7 @@ fn push(slot: Slot) -> &'static str {
     match slot {
         Slot::Promotion => "--name 30 --config-file config.json",
         Slot::PaymentGateway => {
-            "--name credit_card --config-file config.json --origin https://api.provider.example"
+            "--name credit_card --config-file config.json --origin https://api.provider.example --secret api_key --secret webhook"
         }
         Slot::Pricing | Slot::Tax | Slot::Shipping => "--config-file config.json",
     }
