@@ -3,6 +3,7 @@
 use crate::call::{self, Answer, Call};
 use crate::compile::{Compiler, Workshop};
 use crate::component::{self, Exports, Guest, Outside};
+use crate::gateways::Gateways;
 use crate::host::http::{Clients, Network};
 use crate::host::script::Script;
 use crate::host::{gateway_linker, pure_linker};
@@ -11,14 +12,12 @@ use crate::queue::Pool;
 use crate::state::State;
 use crate::wit::types::{CallContext, ComponentInfo};
 use crate::{Binding, Component, Digest, Error, Failure, FailureKind, LoadError, Slot};
+use futures::future::BoxFuture;
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
@@ -72,7 +71,8 @@ pub struct Sandbox {
     loaded: Mutex<HashMap<(Digest, Slot), Arc<Component>>>,
     pool: Pool,
     clients: Arc<Clients>,
-    gateways: Gateways,
+    clients_aside: Arc<Clients>,
+    gateways: Arc<Gateways>,
     workshop: Workshop,
     ticker: Ticker,
 }
@@ -87,7 +87,8 @@ impl Sandbox {
             loaded: Mutex::default(),
             pool: Pool::new(config.pure_threads)?,
             clients: Arc::new(Clients::new()?),
-            gateways: Gateways::new(&config),
+            clients_aside: Arc::new(Clients::new()?),
+            gateways: Gateways::new(&config)?,
             workshop: Workshop::new(config.compiler, config.source_lines).map_err(Error::CodeCache)?,
             ticker: Ticker::start(&engine)?,
             engine,
@@ -175,10 +176,13 @@ impl Sandbox {
         let state = State::new(slot, &ctx, Binding::empty(), &limits, Network::None);
         let mut run = call::Run::new(&self.engine, state, limits, slot)?;
         let result = match &guest.exports {
-            Exports::Gateway(indices) => runtime.block_on(run.in_time(async |store| {
-                let instance = guest.pre.instantiate_async(&mut *store).await?;
-                indices.load(&mut *store, &instance)?.call_describe(store).await
-            })),
+            Exports::Gateway(indices) => {
+                let (time, store) = (run.time(), run.store());
+                runtime.block_on(time.hold(async {
+                    let instance = guest.pre.instantiate_async(&mut *store).await?;
+                    indices.load(&mut *store, &instance)?.call_describe(store).await
+                }))
+            }
             pure => run.now(|store| {
                 let instance = guest.pre.instantiate(&mut *store)?;
                 match pure {
@@ -238,41 +242,55 @@ impl Sandbox {
         })
     }
 
-    /// Runs a call of the gateway world here, in the caller's runtime.
+    /// Runs a call of the gateway world: in the caller's runtime, or on the thread for merchants whose guests work long.
     pub(crate) async fn on_runtime<Q, T>(
         &self,
         call: Call,
         request: Q,
         way: Way,
-        work: impl AsyncFnOnce(&mut wasmtime::Store<State>, &Guest, &CallContext, &Q) -> call::GuestResult<T>,
+        work: Work<Q, T>,
     ) -> Result<Answer<T>, Failure>
     where
-        Q: serde::Serialize,
+        Q: serde::Serialize + Send + Sync + 'static,
+        T: Send + 'static,
     {
         call::check_input(&call, &request)?;
         let permits = self.gateways.enter(&call.ctx.merchant).await;
-        let slot = call.component.slot;
         let network = match way {
             Way::None => Network::None,
             Way::Scripted(script) => Network::Scripted(script),
             Way::Wire => {
                 let deadline = tokio::time::Instant::now() + Duration::from_millis(call.limits.network_ms);
-                Network::Until { clients: self.clients.clone(), deadline }
+                // A connection is driven by the runtime that opened it: the others must not wait for the slow one.
+                let aside = self.gateways.is_long(&call.ctx.merchant);
+                let clients = if aside { &self.clients_aside } else { &self.clients };
+                Network::Until { clients: clients.clone(), deadline }
             }
         };
-        let state =
-            State::new(slot, &call.ctx, call.binding, &call.limits, network).sharing(permits.memory.clone());
-        let mut run = call::Run::new(&self.engine, state, call.limits, slot)?;
-        let result = run
-            .in_time(async |store| {
-                let guest = work(store, &call.component.guest, &call.ctx, &request);
-                in_turn(&permits.working, guest).await
-            })
-            .await;
-        let (value, report) = run.finish(result)?;
-        Ok(Answer { value, report })
+        let engine = self.engine.clone();
+        let merchant = call.ctx.merchant.clone();
+        let run = async move {
+            let slot = call.component.slot;
+            let state =
+                State::new(slot, &call.ctx, call.binding, &call.limits, network).sharing(permits.memory());
+            let mut run = call::Run::new(&engine, state, call.limits, slot)?;
+            let time = run.time();
+            let guest = work(run.store(), &call.component.guest, &call.ctx, &request);
+            let result = time.hold(permits.in_turn(guest)).await;
+            let (value, report) = run.finish(result)?;
+            Ok(Answer { value, report })
+        };
+        self.gateways.run(&merchant, run).await
     }
 }
+
+/// A call of one function of the gateway world.
+pub(crate) type Work<Q, T> = for<'a> fn(
+    &'a mut wasmtime::Store<State>,
+    &'a Guest,
+    &'a CallContext,
+    &'a Q,
+) -> BoxFuture<'a, call::GuestResult<T>>;
 
 /// How the requests of a gateway call leave.
 pub(crate) enum Way {
@@ -282,104 +300,6 @@ pub(crate) enum Way {
     Wire,
     /// To somebody in this process.
     Scripted(Arc<dyn Script>),
-}
-
-/// Room for gateway calls: so many in sum, and so many of one merchant.
-struct Gateways {
-    all: Semaphore,
-    each: usize,
-    by_merchant: Mutex<HashMap<String, Arc<Room>>>,
-}
-
-/// A merchant's share of the room: places, and memory for all of them together. Of its guests one works at a time,
-/// whoever else of them waits for the network.
-struct Room {
-    places: Arc<Semaphore>,
-    memory: Arc<SharedMemory>,
-    working: Arc<Semaphore>,
-}
-
-/// Held while a gateway call runs.
-struct Permits<'a> {
-    memory: Arc<SharedMemory>,
-    working: Arc<Semaphore>,
-    _room: Arc<Room>,
-    _merchant: OwnedSemaphorePermit,
-    _all: SemaphorePermit<'a>,
-}
-
-impl Gateways {
-    fn new(config: &SandboxConfig) -> Self {
-        Gateways {
-            all: Semaphore::new(config.gateway_calls_max.max(1)),
-            each: config.gateway_calls_per_merchant_max.max(1),
-            by_merchant: Mutex::default(),
-        }
-    }
-
-    /// Waits until there is room. The merchant's own comes first, so that whoever waits for it takes
-    /// nothing from the others.
-    async fn enter(&self, merchant: &str) -> Permits<'_> {
-        let own = self.room_of(merchant);
-        let places = own.places.clone();
-        let merchant = places.acquire_owned().await.expect("the room of a merchant is never closed");
-        let all = self.all.acquire().await.expect("the room of all is never closed");
-        let (memory, working) = (own.memory.clone(), own.working.clone());
-        Permits { memory, working, _room: own, _merchant: merchant, _all: all }
-    }
-
-    fn room_of(&self, merchant: &str) -> Arc<Room> {
-        let mut rooms = self.by_merchant.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(room) = rooms.get(merchant) {
-            return room.clone();
-        }
-        // Before a merchant is added, those that nobody is in or waits for are forgotten.
-        rooms.retain(|_, room| Arc::strong_count(room) > 1);
-        let places = Arc::new(Semaphore::new(self.each));
-        let working = Arc::new(Semaphore::new(1));
-        let room = Arc::new(Room { places, memory: Arc::default(), working });
-        rooms.insert(merchant.to_owned(), room.clone());
-        room
-    }
-}
-
-/// Polls `work` only while it holds the one permit, and keeps that until `work` waits for somebody else. So a merchant
-/// whose guests all work without pause takes one place in the runtime's queue and not one for each of them.
-async fn in_turn<T>(one: &Semaphore, work: impl Future<Output = T>) -> T {
-    let mut work = std::pin::pin!(work);
-    loop {
-        let working = one.acquire().await.expect("the turn of a merchant is never closed");
-        let turn = poll_fn(|cx| {
-            let noted = Arc::new(Noted { woken: AtomicBool::new(false), waker: cx.waker().clone() });
-            match work.as_mut().poll(&mut Context::from_waker(&noted.clone().into())) {
-                Poll::Ready(value) => Poll::Ready(Some(value)),
-                // It made way for others after a tick and has more to do: the turn is still its own.
-                Poll::Pending if noted.woken.load(Ordering::Acquire) => Poll::Pending,
-                Poll::Pending => Poll::Ready(None),
-            }
-        });
-        let done = turn.await;
-        drop(working);
-        if let Some(value) = done {
-            return value;
-        }
-        // Whatever it waits for wakes this task.
-        let mut rested = false;
-        poll_fn(|_| if std::mem::replace(&mut rested, true) { Poll::Ready(()) } else { Poll::Pending }).await;
-    }
-}
-
-/// Wakes a task, and knows it.
-struct Noted {
-    woken: AtomicBool,
-    waker: Waker,
-}
-
-impl Wake for Noted {
-    fn wake(self: Arc<Self>) {
-        self.woken.store(true, Ordering::Release);
-        self.waker.wake_by_ref();
-    }
 }
 
 impl Drop for Sandbox {
@@ -476,80 +396,5 @@ impl Ticker {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::atomic::AtomicUsize;
-
-    #[tokio::test]
-    async fn a_merchant_cannot_take_all_the_room_for_gateways() {
-        let config = SandboxConfig {
-            pure_threads: 1,
-            gateway_calls_max: 3,
-            gateway_calls_per_merchant_max: 2,
-            ..SandboxConfig::default()
-        };
-        let gateways = Gateways::new(&config);
-        let first = gateways.enter("a").await;
-        let _second = gateways.enter("a").await;
-        let third = tokio::time::timeout(Duration::from_millis(10), gateways.enter("a")).await;
-        assert!(third.is_err(), "the merchant has its share");
-        drop(gateways.enter("b").await);
-        drop(first);
-        gateways.enter("a").await;
-    }
-
-    /// As a guest does after a tick: it wants to go on at once.
-    async fn make_way() {
-        let mut made = false;
-        poll_fn(|cx| {
-            cx.waker().wake_by_ref();
-            if std::mem::replace(&mut made, true) { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-    }
-
-    #[tokio::test]
-    async fn guests_of_one_merchant_that_work_without_pause_leave_the_runtime_to_others() {
-        const GUESTS: usize = 32;
-        let (one, slices) = (Arc::new(Semaphore::new(1)), Arc::new(AtomicUsize::new(0)));
-        for _ in 0..GUESTS {
-            let (one, slices) = (one.clone(), slices.clone());
-            tokio::spawn(async move {
-                let guest = async {
-                    loop {
-                        slices.fetch_add(1, Ordering::Relaxed);
-                        make_way().await;
-                    }
-                };
-                in_turn::<()>(&one, guest).await;
-            });
-        }
-        let counted = slices.clone();
-        let others = tokio::spawn(async move {
-            for _ in 0..GUESTS * 2 {
-                make_way().await; // All of them have lined up.
-            }
-            let before = counted.load(Ordering::Relaxed);
-            for _ in 0..GUESTS {
-                make_way().await; // Its turn comes around so often.
-            }
-            counted.load(Ordering::Relaxed) - before
-        });
-        let worked = others.await.unwrap();
-        assert!((1..=GUESTS * 2).contains(&worked), "{worked} slices of work in {GUESTS} rounds");
-    }
-
-    #[tokio::test]
-    async fn a_guest_that_waits_lets_another_of_its_merchant_work() {
-        let one = Semaphore::new(1);
-        let (tell, told) = tokio::sync::oneshot::channel();
-        let waits = in_turn(&one, told);
-        let tells = in_turn(&one, async { tell.send(7).unwrap() });
-        let (heard, ()) = tokio::join!(waits, tells);
-        assert_eq!(heard, Ok(7));
     }
 }

@@ -6,6 +6,7 @@
 
 use crate::Error;
 use crate::limits::THREAD_STACK_BYTES;
+use crate::long::{self, LONG, Long};
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,13 +15,6 @@ use std::time::{Duration, Instant};
 
 /// Calls of one merchant that may wait. At 80 µs each this is a third of a second of one core.
 const WAITING_MAX: usize = 4_096;
-
-/// A call of a Rust guest takes 0.1 ms, of a Python guest 2; all the fuel there is lasts 40 to 120.
-const LONG: Duration = Duration::from_millis(20);
-/// For so long after a long call its merchant's calls count as long.
-const LONG_FOR: Duration = Duration::from_secs(10);
-/// Their thread gives way to whoever serves the others.
-const LONG_NICENESS: i32 = 10;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -51,23 +45,11 @@ struct Taken {
     merchant: String,
 }
 
-/// Merchants whose calls take long.
-#[derive(Default)]
-struct Long {
-    until: HashMap<String, Instant>,
-}
-
 /// Which calls a thread takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Lane {
     Short,
     Long,
-}
-
-impl Long {
-    fn is(&self, merchant: &str, now: Instant) -> bool {
-        self.until.get(merchant).is_some_and(|until| *until > now)
-    }
 }
 
 impl Lanes {
@@ -80,8 +62,7 @@ impl Lanes {
 
     fn done(&mut self, merchant: String, took: Duration, now: Instant) {
         if took >= LONG {
-            self.long.until.retain(|_, until| *until > now);
-            self.long.until.insert(merchant, now + LONG_FOR);
+            self.long.note(merchant, now);
         }
     }
 }
@@ -185,8 +166,7 @@ impl Pool {
                     // WASI's blocking calls want a runtime near them, or they start one of their own.
                     let _entered = runtime.enter();
                     if lane == Lane::Long {
-                        // On Linux this is the thread's own. Where it cannot be had, the turns are left.
-                        let _ = rustix::process::nice(LONG_NICENESS);
+                        long::step_back();
                     }
                     while let Some(Taken { job, merchant }) = shared.next(lane) {
                         let begun = Instant::now();
@@ -235,6 +215,7 @@ impl Drop for Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::long::LONG_FOR;
     use std::sync::mpsc;
 
     #[test]

@@ -1,4 +1,4 @@
-//! Typed calls of the gateway world, in the caller's runtime.
+//! Typed calls of the gateway world.
 
 use super::{Answer, Call, check_slot};
 use crate::component::Exports;
@@ -14,12 +14,14 @@ macro_rules! gateway_call {
     ($sandbox:ident, $call:ident, $request:ident, $function:ident, $way:expr) => {{
         check_slot(&$call, Slot::PaymentGateway)?;
         $sandbox
-            .on_runtime($call, $request, $way, async |store, guest, ctx, request| {
-                let Exports::Gateway(indices) = &guest.exports else {
-                    unreachable!("the exports are those of the slot, which was checked");
-                };
-                let instance = guest.pre.instantiate_async(&mut *store).await?;
-                indices.load(&mut *store, &instance)?.$function(store, ctx, request).await
+            .on_runtime($call, $request, $way, |store, guest, ctx, request| {
+                Box::pin(async move {
+                    let Exports::Gateway(indices) = &guest.exports else {
+                        unreachable!("the exports are those of the slot, which was checked");
+                    };
+                    let instance = guest.pre.instantiate_async(&mut *store).await?;
+                    indices.load(&mut *store, &instance)?.$function(store, ctx, request).await
+                })
             })
             .await
     }};
@@ -30,12 +32,14 @@ impl Sandbox {
     /// What the gateway can do with this configuration. No network.
     pub async fn capabilities(&self, call: Call) -> Result<Answer<Capabilities>, Failure> {
         check_slot(&call, Slot::PaymentGateway)?;
-        self.on_runtime(call, (), Way::None, async |store, guest, ctx, _request| {
-            let Exports::Gateway(indices) = &guest.exports else {
-                unreachable!("the exports are those of the slot, which was checked");
-            };
-            let instance = guest.pre.instantiate_async(&mut *store).await?;
-            indices.load(&mut *store, &instance)?.call_get_capabilities(store, ctx).await
+        self.on_runtime(call, (), Way::None, |store, guest, ctx, _request| {
+            Box::pin(async move {
+                let Exports::Gateway(indices) = &guest.exports else {
+                    unreachable!("the exports are those of the slot, which was checked");
+                };
+                let instance = guest.pre.instantiate_async(&mut *store).await?;
+                indices.load(&mut *store, &instance)?.call_get_capabilities(store, ctx).await
+            })
         })
         .await
     }

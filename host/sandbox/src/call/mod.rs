@@ -121,15 +121,14 @@ impl Run {
         Ok(work(&mut self.store))
     }
 
-    /// Runs a gateway guest, at most for its network time and a little.
-    pub(crate) async fn in_time<T>(
-        &mut self,
-        work: impl AsyncFnOnce(&mut Store<State>) -> wasmtime::Result<T>,
-    ) -> Stopped<T> {
-        let limit_ms = self.limits.network_ms + GATEWAY_EXTRA_MS;
-        tokio::time::timeout(Duration::from_millis(limit_ms), work(&mut self.store))
-            .await
-            .map_err(|_| FailureKind::TooSlow { limit_ms })
+    /// Where a gateway guest runs.
+    pub(crate) fn store(&mut self) -> &mut Store<State> {
+        &mut self.store
+    }
+
+    /// For how long a gateway guest runs: its network time and a little.
+    pub(crate) fn time(&self) -> Time {
+        Time { limit_ms: self.limits.network_ms + GATEWAY_EXTRA_MS }
     }
 
     /// The report with the value or the failure. The instance lives on until the run is dropped, so that
@@ -180,6 +179,20 @@ impl Run {
             None => root,
         };
         FailureKind::Trapped { message }
+    }
+}
+
+/// The time of a call that may wait for the network.
+#[derive(Clone, Copy)]
+pub(crate) struct Time {
+    limit_ms: u64,
+}
+
+impl Time {
+    pub(crate) async fn hold<T>(self, work: impl Future<Output = wasmtime::Result<T>>) -> Stopped<T> {
+        tokio::time::timeout(Duration::from_millis(self.limit_ms), work)
+            .await
+            .map_err(|_| FailureKind::TooSlow { limit_ms: self.limit_ms })
     }
 }
 
