@@ -221,8 +221,8 @@ async fn a_configuration_and_a_secret_of_exactly_the_limit_are_taken() {
     shop.alive().await;
 }
 
-/// A provider that answers every request with a redirect into the host's own network.
-async fn redirecting() -> (String, Arc<AtomicUsize>) {
+/// A provider of the attackers, and how often it was asked.
+async fn provider() -> (String, Arc<AtomicUsize>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let origin = format!("http://{}", listener.local_addr().expect("an address"));
     let asked = Arc::new(AtomicUsize::new(0));
@@ -234,10 +234,20 @@ async fn redirecting() -> (String, Arc<AtomicUsize>) {
                 let mut seen = Vec::new();
                 while stream.read_buf(&mut seen).await.is_ok_and(|read| read > 0) {
                     while let Some(end) = seen.windows(4).position(|w| w == b"\r\n\r\n") {
+                        let head = String::from_utf8_lossy(&seen[..end]).into_owned();
                         seen.drain(..end + 4);
                         counted.fetch_add(1, Ordering::Relaxed);
-                        let answer = "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n";
-                        if stream.write_all(answer.as_bytes()).await.is_err() {
+                        let path = head.split(' ').nth(1).unwrap_or_default();
+                        if path == "/drip" {
+                            let start = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n";
+                            let mut open = stream.write_all(start).await.is_ok();
+                            while open {
+                                tokio::time::sleep(Duration::from_millis(20)).await;
+                                open = stream.write_all(b".").await.is_ok();
+                            }
+                            return;
+                        }
+                        if stream.write_all(&answer(path)).await.is_err() {
                             return;
                         }
                     }
@@ -248,25 +258,64 @@ async fn redirecting() -> (String, Arc<AtomicUsize>) {
     (origin, asked)
 }
 
+/// To the inside by default.
+fn answer(path: &str) -> Vec<u8> {
+    let (head, body) = match path {
+        "/large" => ("200 OK\r\n", vec![b'l'; (1 << 20) + 1]),
+        // What this would unfold to does not matter: nobody in the host unfolds it.
+        "/bomb" => ("200 OK\r\ncontent-encoding: gzip\r\n", vec![0x1f; 100_000]),
+        _ => ("302 Found\r\nlocation: http://169.254.169.254/\r\n", Vec::new()),
+    };
+    let mut whole = format!("HTTP/1.1 {head}content-length: {}\r\n\r\n", body.len()).into_bytes();
+    whole.extend(body);
+    whole
+}
+
+/// What the journal of a session says, as its operator reads it.
+async fn journal(shop: &Shop, session: &str) -> String {
+    let operator = token("operator", "operator");
+    let path = format!("/api/v1/workflows/checkout/instances/{session}/journal?limit=500");
+    let (status, body) = shop.as_other(&operator, "GET", &path, None).await;
+    assert_eq!(status, 200, "{body}");
+    body.to_string()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_that_floods_loops_or_goes_inside_hurts_its_own_merchant_only() {
+async fn what_attacks_as_a_gateway_is_told_by_its_limit_while_the_neighbour_is_served() {
     let shop = open().await;
     neighbour(&shop).await;
     let gateway = till_tests::guest("hostile-gateway");
-    let (origin, asked) = redirecting().await;
-    for (attack, requests) in [
-        (format!("requests {origin} 3000"), 32),
-        (format!("loop {origin}"), 0),
-        ("fetch http://169.254.169.254 /".to_owned(), 0),
-        ("fetch http://localhost:1 /".to_owned(), 0),
+    let (origin, asked) = provider().await;
+    let before_kb = shop.host.memory_kb();
+    let unsure = "the gateway confirmed None";
+    for (attack, requests, named) in [
+        (format!("fetch {origin} /"), 1, unsure),
+        (format!("fetch {origin} /bomb"), 1, unsure),
+        (format!("fetch {origin} /large"), 1, "the answer has more than 1048576 bytes"),
+        (format!("fetch {origin} /drip"), 1, "no complete answer in time"),
+        (
+            format!("requests {origin} 3000"),
+            32,
+            "2968 more requests were refused after the 32 that a call may make",
+        ),
+        (format!("panic-after-send {origin}"), 1, "after the money moved"),
+        (format!("loop-after-send {origin}"), 1, "used up its fuel: 200000000 of 200000000 units"),
+        (format!("sleep {origin}"), 1, "was stopped after 3000 ms"),
+        (format!("loop {origin}"), 0, "used up its fuel: 200000000 of 200000000 units"),
+        (format!("upload {origin} 2000000"), 0, "the request body has more than 1048576 bytes"),
+        (format!("handles {origin} 100000"), 0, "the component crashed"),
+        ("fetch http://169.254.169.254 /".to_owned(), 0, "is a private address"),
+        ("fetch http://localhost:1 /".to_owned(), 0, "`localhost` leads to a private address"),
+        ("fetch http://[::ffff:127.0.0.1]:1 /".to_owned(), 0, "is a private address"),
+        ("fetch http://2130706433:1 /".to_owned(), 0, "is a private address"),
     ] {
         let mut body = push_body("payment-gateway", &gateway, &json!(attack), false);
-        let inside = attack.contains(&origin);
-        body["origins"] = json!([attack.split(' ').nth(1).expect("an origin")]);
-        body["allowPrivateAddresses"] = json!(inside);
+        let allowed = attack.split(' ').nth(1).expect("an origin");
+        body["origins"] = json!([allowed]);
+        body["allowPrivateAddresses"] = json!(allowed == origin);
         body["networkMs"] = json!(1_000);
-        let answer = pushed(&shop, &body).await;
-        assert_eq!(answer.0, 201, "{attack}: {}", answer.1);
+        let pushed = pushed(&shop, &body).await;
+        assert_eq!(pushed.0, 201, "{attack}: {}", pushed.1);
         let before = asked.load(Ordering::Relaxed);
         let session = shop.session().await;
         let submit = submit_body(&session, "PM-001");
@@ -274,9 +323,18 @@ async fn a_gateway_that_floods_loops_or_goes_inside_hurts_its_own_merchant_only(
             shop.call("POST", "/api/v1/checkout/submit", Some(&submit)),
             neighbour_is_served(&shop, &attack)
         );
-        assert_ne!(paid.1["status"], "CONFIRMED", "{attack}: {}", paid.1);
         assert_eq!(asked.load(Ordering::Relaxed) - before, requests, "{attack}");
+        // Without a request nothing can have happened, unless the component says that it has: then it is asked.
+        match paid.0 {
+            502 => assert_eq!((requests, &paid.1["code"]), (0, &json!("component-failed")), "{attack}"),
+            _ => assert_eq!(paid.1["status"], "payment_unknown", "{attack}: {}", paid.1),
+        }
+        let told = journal(&shop, &session).await;
+        assert!(told.contains(named), "{attack}: {told}");
     }
     assert_eq!(shop.simulator.charges().await, Vec::<String>::new());
+    neighbour_is_served(&shop, "after").await;
+    let after_kb = shop.host.memory_kb();
+    assert!(after_kb < before_kb + KEPT_KB, "{before_kb} kB before, {after_kb} kB after");
     tokio::time::timeout(Duration::from_secs(30), shop.alive()).await.expect("the host answers at once");
 }

@@ -54,6 +54,14 @@ async fn a_component_that_loops_or_eats_memory_names_its_limit_and_hurts_nobody_
             neighbour_is_served(&shop, attack)
         );
         assert_eq!(begun.0, 201, "{}", begun.1);
+        let told = &begun.1["problem"];
+        assert_eq!(
+            (&told["code"], &begun.1["quote"]),
+            (&json!("component-failed"), &Value::Null),
+            "{}",
+            begun.1
+        );
+        assert!(told["text"].as_str().is_some_and(|text| text.contains(named)), "{attack}: {told}");
         let session = begun.1["checkoutSessionId"].as_str().expect("an id").to_owned();
         let body = submit_body(&session, "PM-001");
         let second = format!("{attack}-2");

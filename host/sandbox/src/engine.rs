@@ -7,7 +7,7 @@ use crate::gateways::Gateways;
 use crate::host::http::{Clients, Network};
 use crate::host::script::Script;
 use crate::host::{gateway_linker, pure_linker};
-use crate::limits::{Limits, MEMORY_BYTES_MAX, STACK_BYTES_MAX, SharedMemory, THREAD_STACK_BYTES};
+use crate::limits::{Limits, MEMORY_BYTES_MAX, STACK_BYTES_MAX, THREAD_STACK_BYTES};
 use crate::queue::Pool;
 use crate::state::State;
 use crate::wit::types::{CallContext, ComponentInfo};

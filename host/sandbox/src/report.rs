@@ -23,12 +23,35 @@ pub struct Report {
     pub logs_cut: bool,
     /// HTTP requests, in order.
     pub exchanges: Vec<Exchange>,
+    /// Requests that were refused because the call had made all it may.
+    pub requests_over: u64,
     /// A request left the host, or may have.
     pub sent: bool,
     /// At least one complete response came back.
     pub complete_response: bool,
     /// Wall time from the start of the instance to its end.
     pub elapsed_us: u64,
+}
+
+/// Different reasons told for one call.
+const REASONS_MAX: usize = 3;
+
+impl Report {
+    /// Why requests have no complete answer, in the host's words. None: all have one.
+    pub fn lost(&self) -> Option<String> {
+        let mut reasons: Vec<String> = Vec::new();
+        for exchange in &self.exchanges {
+            let Some(error) = &exchange.error else { continue };
+            if reasons.len() < REASONS_MAX && !reasons.contains(error) {
+                reasons.push(error.clone());
+            }
+        }
+        if self.requests_over > 0 {
+            let (made, over) = (self.exchanges.len(), self.requests_over);
+            reasons.push(format!("{over} more requests were refused after the {made} that a call may make"));
+        }
+        (!reasons.is_empty()).then(|| reasons.join("; "))
+    }
 }
 
 /// A line of the guest's log.
@@ -141,6 +164,17 @@ mod tests {
         let (lines, _, cut) = words.take();
         assert!(lines.len() < 10_000);
         assert!(cut);
+    }
+
+    #[test]
+    fn requests_without_an_answer_are_told_once_for_each_reason() {
+        let request =
+            |error: Option<&str>| Exchange { error: error.map(str::to_owned), ..Exchange::default() };
+        let exchanges = [None, Some("refused: a"), Some("refused: a"), Some("late")].map(request).to_vec();
+        let report = Report { exchanges, requests_over: 9, ..Report::default() };
+        let over = "9 more requests were refused after the 4 that a call may make";
+        assert_eq!(report.lost().unwrap(), format!("refused: a; late; {over}"));
+        assert_eq!(Report { exchanges: vec![request(None)], ..Report::default() }.lost(), None);
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl State {
     /// What is known of the call, but for fuel and time.
     pub(crate) fn report(&self) -> Report {
         let (logs, output, logs_cut) = self.words().take();
-        let exchanges = self.hooks.exchanges();
+        let (exchanges, requests_over) = self.hooks.exchanges();
         Report {
             fuel_used: 0,
             memory_peak_bytes: self.limiter.peak,
@@ -92,6 +92,7 @@ impl State {
             sent: exchanges.iter().any(|e| e.sent),
             complete_response: exchanges.iter().any(|e| e.complete),
             exchanges,
+            requests_over,
             elapsed_us: 0,
         }
     }

@@ -1,9 +1,9 @@
 //! Checkout sessions.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use till_commerce::catalog::Customer;
-use till_commerce::quote::{DiscountKind, Quote, Requirement, What};
+use till_commerce::quote::{DiscountKind, LineInput, Quote, Requirement, What};
 use till_commerce::{Phase, SessionView};
 use utoipa::ToSchema;
 
@@ -29,7 +29,7 @@ pub(crate) struct SessionOut {
     quote: Option<QuoteOut>,
     /// What is missing before it can be submitted. Empty: it can be.
     requirements: Vec<RequirementOut>,
-    /// Why it is editable again after a submit.
+    /// Why it is editable again after a submit, or why it has no price: `component-failed`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     problem: Option<Value>,
@@ -209,10 +209,7 @@ impl SessionOut {
     pub(crate) fn new(view: &SessionView) -> SessionOut {
         let SessionView { inputs, settings, .. } = view;
         let currency = inputs.currency;
-        let subtotal = match &view.quote {
-            Some(quote) => quote.lines.iter().map(|l| l.total).fold(0, i64::saturating_add),
-            None => 0,
-        };
+        let subtotal = inputs.lines.iter().map(|line| goods_total(view, line)).fold(0, i64::saturating_add);
         let points_value = view.points_balance.saturating_mul(i64::from(settings.points.minor_per_point));
         let tier = view.customer.tier.as_ref().filter(|_| settings.tier_benefits.shown);
         let tier = tier.and_then(|tier| settings.tier_benefits.tiers.get(tier));
@@ -247,7 +244,7 @@ impl SessionOut {
             },
             quote: QuoteOut::of(view),
             requirements: view.requirements.iter().map(RequirementOut::new).collect(),
-            problem: view.problem.as_ref().map(shown_problem),
+            problem: view.problem.as_ref().map(shown_problem).or_else(|| component_failed(view)),
             action: view.action.clone(),
             order: view.order.as_ref().map(|order| OrderRefOut {
                 order_id: order.id.clone(),
@@ -266,6 +263,18 @@ fn shown_problem(problem: &Value) -> Value {
         shown.remove("total");
     }
     shown
+}
+
+/// A line before discounts; without a quote at the catalog's price.
+fn goods_total(view: &SessionView, line: &LineInput) -> i64 {
+    let made = view.quote.as_ref().and_then(|quote| quote.line(&line.id));
+    made.map_or_else(|| line.catalog_price.saturating_mul(i64::from(line.quantity)), |made| made.total)
+}
+
+/// A component that did not answer, as a problem of a session that waits for the shopper.
+fn component_failed(view: &SessionView) -> Option<Value> {
+    let fault = view.fault.as_ref().filter(|_| view.phase == Phase::Editable)?;
+    Some(json!({ "code": "component-failed", "fault": fault["code"], "text": fault["text"] }))
 }
 
 fn session_items(view: &SessionView) -> Vec<SessionItemOut> {
@@ -289,13 +298,7 @@ fn session_items(view: &SessionView) -> Vec<SessionItemOut> {
             name: line.title.clone(),
             quantity: line.quantity,
             unit_price: Amount::of(made.map_or(line.catalog_price, |made| made.unit_price), currency),
-            total_price: Amount::of(
-                made.map_or_else(
-                    || line.catalog_price.saturating_mul(i64::from(line.quantity)),
-                    |made| made.total,
-                ),
-                currency,
-            ),
+            total_price: Amount::of(goods_total(view, line), currency),
             stock_status,
             message,
             available_quantity: line.stock.filter(|units| *units < line.quantity),

@@ -237,7 +237,12 @@ impl CheckoutSteps {
             {
                 Ok(wit::FindOutcome::NeverHappened(wit::Absence::NotVisibleYet))
             }
-            Ok(Answer { value: Ok(result), .. }) => Ok(result.outcome),
+            Ok(Answer { value: Ok(result), report }) => Ok(match (result.outcome, report.lost()) {
+                (wit::FindOutcome::Unknown(why), Some(lost)) => {
+                    wit::FindOutcome::Unknown(format!("{why} ({lost})"))
+                }
+                (outcome, _) => outcome,
+            }),
             Ok(Answer { value: Err(error), .. }) => Err(words(&error)),
             Err(failure) => Err(cut(&failure.to_string())),
         }
@@ -468,6 +473,19 @@ impl Said {
             Said::Unknown(why) | Said::NotSent(why) => why,
         }
     }
+
+    /// Says with an unclear answer which requests were refused or lost.
+    fn because(self, lost: Option<String>) -> Said {
+        let more = |why: String| match lost {
+            Some(lost) => format!("{why} ({lost})"),
+            None => why,
+        };
+        match self {
+            Said::Unknown(why) => Said::Unknown(more(why)),
+            Said::NotSent(why) => Said::NotSent(more(why)),
+            clear => clear,
+        }
+    }
 }
 
 /// Believes an answer only as far as the exchange carries it.
@@ -476,6 +494,15 @@ fn doubt(
     amount: &till_sandbox::wit::types::Money,
 ) -> Said {
     till_engine::crash::point("call.request-sent.before-response");
+    let report = answer.as_ref().map_or_else(|failure| &*failure.report, |answer| &answer.report);
+    let lost = report.lost();
+    judged(answer, amount).because(lost)
+}
+
+fn judged(
+    answer: Result<Answer<wit::PaymentResult>, Failure>,
+    amount: &till_sandbox::wit::types::Money,
+) -> Said {
     let unsent =
         |report: &Report, why: String| if report.sent { Said::Unknown(why) } else { Said::NotSent(why) };
     let (result, report) = match answer {

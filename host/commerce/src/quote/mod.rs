@@ -37,7 +37,7 @@ pub use inputs::{
     Address, CodeInput, CustomerInput, InputError, Inputs, Kind, LineInput, PaymentMethodInput, UsesInput,
 };
 pub use promise::{BrokenPromise, ITEMS_MAX, Rule};
-pub use requirements::{Requirement, Who, requirements};
+pub use requirements::{Requirement, Who, requirements, unpriced};
 pub use trace::{Message, MessageKind, Missing, Reason, Severity, TraceEntry, What};
 
 /// Version of the persisted form of [`Quote`].

@@ -28,6 +28,12 @@ pub struct Requirement {
     pub who: Who,
 }
 
+/// What is missing where a component of the merchant did not answer: a price.
+#[must_use]
+pub fn unpriced() -> Requirement {
+    Requirement { code: "price".to_owned(), path: "$".to_owned(), who: Who::Merchant }
+}
+
 /// What is missing, in the order a shopper would mend it. Empty: the checkout can be submitted.
 #[must_use]
 pub fn requirements(inputs: &Inputs, quote: &Quote) -> Vec<Requirement> {

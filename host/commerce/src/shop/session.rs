@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{CHECKOUT, Phase, SessionView, Shop, ShopError, SubmitRequest};
 use crate::checkout::context::{ClientInputs, INPUTS, Session};
 use crate::checkout::order_from_row;
-use crate::quote::{Inputs, Quote, requirements};
+use crate::quote::{Inputs, Quote, requirements, unpriced};
 use crate::settings::Settings;
 use crate::{cart, catalog};
 
@@ -24,6 +24,8 @@ use crate::{cart, catalog};
 const RACES_MAX: u32 = 8;
 /// States of the workflow in which it is found out what became of a payment.
 const FINDING_OUT: [&str; 2] = ["find-out", "find-capture"];
+/// States of the workflow in which the price is made.
+const PRICING: [&str; 7] = ["snapshot", "price", "promotions", "points", "shipping", "tax", "check"];
 /// Longest wait for a session to come to rest after an edit.
 const EDIT_WAIT: Duration = Duration::from_secs(10);
 
@@ -273,7 +275,12 @@ impl Shop {
             None => serde_json::from_value(json!({ "cart": "", "currency": settings.currency }))
                 .map_err(broken)?,
         };
-        let quote = part("quote").map(Quote::deserialize).transpose().map_err(broken)?;
+        let fault = part("fault").cloned();
+        let failed = fault.as_ref().and_then(|f| f.get("state")).and_then(Value::as_str);
+        let unpriced_now = failed.is_some_and(|state| PRICING.contains(&state));
+        // The price from before a component failed is not that of these inputs.
+        let priced = part("quote").filter(|_| !unpriced_now);
+        let quote = priced.map(Quote::deserialize).transpose().map_err(broken)?;
         let phase = match (instance.status, instance.state.as_str()) {
             (Status::Parked, _) => Phase::Parked,
             (_, "editable") => Phase::Editable,
@@ -296,14 +303,18 @@ impl Shop {
             version: instance.version,
             state: instance.state.clone(),
             phase,
-            requirements: quote.as_ref().map(|q| requirements(&inputs, q)).unwrap_or_default(),
+            requirements: match &quote {
+                Some(quote) => requirements(&inputs, quote),
+                None if unpriced_now => vec![unpriced()],
+                None => Vec::new(),
+            },
             inputs,
             quote,
             quote_token: part("quote_token").and_then(Value::as_str).map(str::to_owned),
             customer,
             points_balance,
             problem: part("problem").cloned(),
-            fault: part("fault").cloned(),
+            fault,
             order,
             action: part("payment").and_then(|p| p.get("action")).filter(|a| !a.is_null()).cloned(),
             settings,

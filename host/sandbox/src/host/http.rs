@@ -9,6 +9,7 @@ use crate::binding::{Binding, Origin};
 use crate::report::{Exchange, prefix};
 use crate::{Error, Secret};
 use bytes::{Bytes, BytesMut};
+use futures::future::BoxFuture;
 use http_body_util::{BodyExt, Full};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode, Uri};
@@ -16,7 +17,8 @@ use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::collections::HashMap;
 use std::error::Error as StdError;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -41,6 +43,10 @@ pub(crate) struct Clients {
 
 impl Clients {
     pub(crate) fn new() -> Result<Clients, Error> {
+        Clients::looking_up(system)
+    }
+
+    fn looking_up(lookup: Lookup) -> Result<Clients, Error> {
         // Err: somebody installed a provider before us, and theirs will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = |private| {
@@ -52,7 +58,7 @@ impl Clients {
                 .http1_only()
                 .connect_timeout(CONNECT_TIMEOUT)
                 .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-                .dns_resolver(Resolver { private })
+                .dns_resolver(Resolver { private, lookup })
                 .build()
                 .map_err(Error::Http)
         };
@@ -64,6 +70,15 @@ impl Clients {
 /// is returned here, so a name cannot change its address between the check and the use.
 struct Resolver {
     private: bool,
+    lookup: Lookup,
+}
+
+/// Where the addresses of a name come from.
+type Lookup = fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
+
+/// As this machine looks names up.
+fn system(name: String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
+    Box::pin(async move { Ok(tokio::net::lookup_host((name.as_str(), 0)).await?.collect()) })
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -72,9 +87,9 @@ struct PrivateAddress(String);
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let private = self.private;
+        let Resolver { private, lookup } = *self;
         Box::pin(async move {
-            let found: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let found = lookup(name.as_str().to_owned()).await?;
             let known = !found.is_empty();
             let allowed: Vec<_> = found.into_iter().filter(|a| private || is_public(a.ip())).collect();
             if allowed.is_empty() && known {
@@ -146,8 +161,10 @@ impl Hooks {
         Hooks { network, binding, record: Record::default() }
     }
 
-    pub(crate) fn exchanges(&self) -> Vec<Exchange> {
-        self.record.lock().clone()
+    /// The exchanges, and how many more were refused.
+    pub(crate) fn exchanges(&self) -> (Vec<Exchange>, u64) {
+        let made = self.record.lock();
+        (made.exchanges.clone(), made.over)
     }
 }
 
@@ -178,23 +195,31 @@ impl WasiHttpHooks for Hooks {
 
 /// The exchanges of one call, shared with requests that are still running when the call is cut off.
 #[derive(Clone, Default)]
-struct Record(Arc<Mutex<Vec<Exchange>>>);
+struct Record(Arc<Mutex<Made>>);
+
+#[derive(Default)]
+struct Made {
+    exchanges: Vec<Exchange>,
+    over: u64,
+}
 
 impl Record {
-    fn lock(&self) -> MutexGuard<'_, Vec<Exchange>> {
+    fn lock(&self) -> MutexGuard<'_, Made> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn begin(&self, exchange: Exchange) -> Option<usize> {
-        let mut all = self.lock();
-        (all.len() < EXCHANGES_MAX).then(|| {
-            all.push(exchange);
-            all.len() - 1
-        })
+        let mut made = self.lock();
+        if made.exchanges.len() >= EXCHANGES_MAX {
+            made.over += 1;
+            return None;
+        }
+        made.exchanges.push(exchange);
+        Some(made.exchanges.len() - 1)
     }
 
     fn update(&self, index: usize, change: impl FnOnce(&mut Exchange)) {
-        change(&mut self.lock()[index]);
+        change(&mut self.lock().exchanges[index]);
     }
 }
 
@@ -607,6 +632,34 @@ mod tests {
         ] {
             assert!(!is_public(private.parse().unwrap()), "{private}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_points_inside_leads_nowhere() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        // As a DNS server under the guest's control answers.
+        let clients = Clients::looking_up(|name| {
+            let inside: &[&str] = match name.as_str() {
+                "inside.example" => &["127.0.0.1"],
+                "metadata.example" => &["169.254.169.254", "fd00:ec2::254"],
+                _ => &["10.0.0.1", "::ffff:127.0.0.1", "192.168.0.1"],
+            };
+            let found = inside.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), 0)).collect();
+            Box::pin(async { Ok(found) })
+        })
+        .unwrap();
+        for name in ["inside.example", "metadata.example", "many.example"] {
+            let error = clients.public.get(format!("http://{name}:{port}/")).send().await.unwrap_err();
+            let denied = private_address(&error).unwrap();
+            assert!(error.is_connect() && denied.contains("private address"), "{name}: {denied}");
+        }
+        let accepted = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
+        assert!(accepted.is_err(), "somebody came through");
+        // With the binding's leave the same name works: it was the rule that stopped it.
+        let sent = tokio::spawn(clients.any.get(format!("http://inside.example:{port}/")).send());
+        listener.accept().await.unwrap();
+        sent.abort();
     }
 
     #[test]
