@@ -3,13 +3,10 @@
 mod cli;
 mod clock;
 mod config;
+mod memory;
 mod wiring;
 
 use clap::Parser as _;
-
-/// A tenth of a checkout's time went into the system's allocator: JSON is many small pieces.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
     match cli::run(cli::Cli::parse()) {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use serde_json::{Value, json};
@@ -15,9 +15,31 @@ use crate::compile::{as_pricing, crafted};
 use crate::http::{Shop, open, problem};
 use crate::limits::{neighbour, neighbour_is_served};
 
-/// What the process may have more after the attacks than before, kB: what the allocator and the pool keep for the
-/// next calls. A memory bomb has 131,072, and there are many of them.
-const KEPT_KB: u64 = 100_000;
+/// What the process may have more after a second round of attacks than after the first, kB: a memory bomb has 131,072,
+/// a large upload 40,000. The first round leaves what the next calls use: stacks, and a few pages of each instance.
+const KEPT_KB: u64 = 16_000;
+
+/// Of the attacks at run time so many come a second time.
+const FILLING: usize = 7;
+
+/// Its memory when it has been at rest for a moment.
+async fn level(shop: &Shop) -> u64 {
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    shop.host.memory_kb()
+}
+
+async fn returned_to(level_kb: u64, shop: &Shop) {
+    let until = Instant::now() + Duration::from_secs(30);
+    loop {
+        let after_kb = shop.host.memory_kb();
+        if after_kb < level_kb + KEPT_KB {
+            return;
+        }
+        let rounds = format!("{level_kb} kB after the first round, {after_kb} kB after the second");
+        assert!(Instant::now() < until, "{rounds}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
 
 /// A push of bytes that are used only if they pass, with or without the conformance checks.
 fn push_body(slot: &str, wasm: &[u8], config: &Value, checked: bool) -> Value {
@@ -84,8 +106,7 @@ async fn what_attacks_at_run_time_is_answered_with_its_limit_while_the_neighbour
     neighbour(&shop).await;
     neighbour_is_served(&shop, "before").await;
     let hostile = till_tests::guest("hostile");
-    let before_kb = shop.host.memory_kb();
-    for (attack, named) in [
+    let attacks = [
         ("loop", "used up its fuel: 200000000 of 200000000 units"),
         ("memory", "bytes of memory, at most 134217728 are allowed"),
         ("recursion", "used up its stack of 6291456 bytes"),
@@ -102,14 +123,20 @@ async fn what_attacks_at_run_time_is_answered_with_its_limit_while_the_neighbour
         ("exit", "the component crashed"),
         ("negative-price", "-100"),
         ("log 4000000", "keep the promise `line-answered-once`"),
-    ] {
+    ];
+    let mut level_kb = 0;
+    for (at, (attack, named)) in attacks.iter().chain(&attacks[..FILLING]).enumerate() {
+        if at == attacks.len() {
+            level_kb = level(&shop).await;
+        }
+        let customer = at.to_string();
         let (status, body) = pushed(&shop, &push_body("pricing", &hostile, &json!(attack), false)).await;
-        assert_eq!(status, 201, "{attack}: {body}");
+        assert!(status < 300, "{attack}: {body}");
         let item = json!({ "productId": "PROD-12345", "quantity": 1 });
         shop.call("POST", "/api/v1/cart/items", Some(&item)).await;
         let (begun, ()) = tokio::join!(
             shop.call("POST", "/api/v1/checkout/initiate", None),
-            neighbour_is_served(&shop, attack)
+            neighbour_is_served(&shop, &customer)
         );
         assert_eq!(begun.0, 201, "{attack}: {}", begun.1);
         let session = begun.1["checkoutSessionId"].as_str().expect("an id");
@@ -126,8 +153,7 @@ async fn what_attacks_at_run_time_is_answered_with_its_limit_while_the_neighbour
         assert_eq!((status, &body["status"]), (200, &json!("cancelled")), "{attack}: {body}");
     }
     neighbour_is_served(&shop, "after").await;
-    let after_kb = shop.host.memory_kb();
-    assert!(after_kb < before_kb + KEPT_KB, "{before_kb} kB before, {after_kb} kB after");
+    returned_to(level_kb, &shop).await;
     shop.alive().await;
 }
 
@@ -141,11 +167,9 @@ async fn what_attacks_at_the_door_is_refused_by_name_while_the_neighbour_is_serv
     let other_toolchain = as_pricing("(component");
     let own_words = wat::parse_str("(component)").expect("it is WASM");
     let too_large = vec![0; (32 << 20) + 1];
-    // The allocator keeps the room of one large upload for the next (130 MB); what is looked for is growth after that.
-    let large = push_body("pricing", &enormous(), &json!({}), true);
-    problem(&pushed(&shop, &large).await, 422, "does not compile");
-    let before_kb = shop.host.memory_kb();
     let cases: Vec<(&str, Vec<u8>, Value, &str)> = vec![
+        ("one enormous function", enormous(), json!({}), "does not compile"),
+        ("eats memory, and is checked", hostile.clone(), json!("memory"), "bytes of memory"),
         ("cut off", honest[..honest.len() / 2].to_vec(), json!({}), "damaged or cut off"),
         ("cut in its header", honest[..6].to_vec(), json!({}), "not a WASM component"),
         (
@@ -156,21 +180,26 @@ async fn what_attacks_at_the_door_is_refused_by_name_while_the_neighbour_is_serv
         ),
         ("made otherwise", other_toolchain, json!({}), "was not built from the contract 0.1.0"),
         ("exports nothing", own_words, json!({}), "must export till:checkout/pricing-rules@0.1"),
-        ("one enormous function", enormous(), json!({}), "does not compile"),
         ("crafted for the compiler", crafted(60_000), json!({}), "within its limits: 10 s of CPU time"),
         ("too large", too_large, json!({}), "at most 33554432"),
         ("its config is no number", honest.clone(), json!({ "price_list": 1.5e300 }), "price_list"),
         ("never ends, and is checked", hostile.clone(), json!("loop"), "used up its fuel"),
-        ("eats memory, and is checked", hostile.clone(), json!("memory"), "bytes of memory"),
         ("lies, and is checked", hostile, json!("negative-price"), "has unit price -100"),
     ];
-    for (what, wasm, config, named) in cases {
-        let body = push_body("pricing", &wasm, &config, true);
-        let (answer, ()) = tokio::join!(pushed(&shop, &body), neighbour_is_served(&shop, what));
+    let large = &cases[..2];
+    let mut level_kb = 0;
+    for (at, (what, wasm, config, named)) in cases.iter().chain(large).chain(large).enumerate() {
+        if at == cases.len() + large.len() {
+            level_kb = level(&shop).await;
+        }
+        let customer = at.to_string();
+        let body = push_body("pricing", wasm, config, true);
+        let (answer, ()) = tokio::join!(pushed(&shop, &body), neighbour_is_served(&shop, &customer));
         // The suite tells what the guest itself said, too.
         assert_eq!(answer.0, 422, "{what}: {}", answer.1);
         assert!(answer.1.to_string().contains(named), "{what}: no `{named}` in {}", answer.1);
     }
+    returned_to(level_kb, &shop).await;
     // Bytes that are no UTF-8 where JSON is.
     let mut raw = push_body("pricing", &honest, &prices, true).to_string().into_bytes();
     let at = raw.windows(6).position(|w| w == b"retail").expect("the configuration");
@@ -191,8 +220,6 @@ async fn what_attacks_at_the_door_is_refused_by_name_while_the_neighbour_is_serv
     let session = shop.session().await;
     let order = shop.call("POST", "/api/v1/checkout/submit", Some(&submit_body(&session, "PM-001"))).await;
     assert_eq!((order.0, &order.1["status"]), (201, &json!("CONFIRMED")), "{}", order.1);
-    let after_kb = shop.host.memory_kb();
-    assert!(after_kb < before_kb + KEPT_KB, "{before_kb} kB before, {after_kb} kB after");
     shop.alive().await;
 }
 
@@ -286,9 +313,8 @@ async fn what_attacks_as_a_gateway_is_told_by_its_limit_while_the_neighbour_is_s
     neighbour(&shop).await;
     let gateway = till_tests::guest("hostile-gateway");
     let (origin, asked) = provider().await;
-    let before_kb = shop.host.memory_kb();
     let unsure = "the gateway confirmed None";
-    for (attack, requests, named) in [
+    let attacks = [
         (format!("fetch {origin} /"), 1, unsure),
         (format!("fetch {origin} /bomb"), 1, unsure),
         (format!("fetch {origin} /large"), 1, "the answer has more than 1048576 bytes"),
@@ -308,25 +334,31 @@ async fn what_attacks_as_a_gateway_is_told_by_its_limit_while_the_neighbour_is_s
         ("fetch http://localhost:1 /".to_owned(), 0, "`localhost` leads to a private address"),
         ("fetch http://[::ffff:127.0.0.1]:1 /".to_owned(), 0, "is a private address"),
         ("fetch http://2130706433:1 /".to_owned(), 0, "is a private address"),
-    ] {
+    ];
+    let mut level_kb = 0;
+    for (at, (attack, requests, named)) in attacks.iter().chain(&attacks[..FILLING]).enumerate() {
+        if at == attacks.len() {
+            level_kb = level(&shop).await;
+        }
+        let customer = at.to_string();
         let mut body = push_body("payment-gateway", &gateway, &json!(attack), false);
         let allowed = attack.split(' ').nth(1).expect("an origin");
         body["origins"] = json!([allowed]);
         body["allowPrivateAddresses"] = json!(allowed == origin);
         body["networkMs"] = json!(1_000);
         let pushed = pushed(&shop, &body).await;
-        assert_eq!(pushed.0, 201, "{attack}: {}", pushed.1);
+        assert!(pushed.0 < 300, "{attack}: {}", pushed.1);
         let before = asked.load(Ordering::Relaxed);
         let session = shop.session().await;
         let submit = submit_body(&session, "PM-001");
         let (paid, ()) = tokio::join!(
             shop.call("POST", "/api/v1/checkout/submit", Some(&submit)),
-            neighbour_is_served(&shop, &attack)
+            neighbour_is_served(&shop, &customer)
         );
-        assert_eq!(asked.load(Ordering::Relaxed) - before, requests, "{attack}");
+        assert_eq!(asked.load(Ordering::Relaxed) - before, *requests, "{attack}");
         // Without a request nothing can have happened, unless the component says that it has: then it is asked.
         match paid.0 {
-            502 => assert_eq!((requests, &paid.1["code"]), (0, &json!("component-failed")), "{attack}"),
+            502 => assert_eq!((*requests, &paid.1["code"]), (0, &json!("component-failed")), "{attack}"),
             _ => assert_eq!(paid.1["status"], "payment_unknown", "{attack}: {}", paid.1),
         }
         let told = journal(&shop, &session).await;
@@ -334,7 +366,6 @@ async fn what_attacks_as_a_gateway_is_told_by_its_limit_while_the_neighbour_is_s
     }
     assert_eq!(shop.simulator.charges().await, Vec::<String>::new());
     neighbour_is_served(&shop, "after").await;
-    let after_kb = shop.host.memory_kb();
-    assert!(after_kb < before_kb + KEPT_KB, "{before_kb} kB before, {after_kb} kB after");
+    returned_to(level_kb, &shop).await;
     tokio::time::timeout(Duration::from_secs(30), shop.alive()).await.expect("the host answers at once");
 }

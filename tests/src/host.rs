@@ -103,11 +103,11 @@ impl Host {
         (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
-    /// Its resident memory, kB.
+    /// Its memory that is no file, kB.
     pub fn memory_kb(&self) -> u64 {
         let path = format!("/proc/{}/status", self.process.id());
         let text = std::fs::read_to_string(path).expect("the host runs");
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("its memory");
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 

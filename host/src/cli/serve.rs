@@ -18,6 +18,8 @@ use crate::{cli::seed, wiring};
 const DRAIN: Duration = Duration::from_secs(20);
 /// How often canaries are judged: one that fails is gone before many shoppers meet it.
 const TEND_EVERY: Duration = Duration::from_millis(200);
+/// How often freed memory goes back to the system.
+const GIVE_BACK_EVERY: Duration = Duration::from_secs(1);
 /// How often remembered commands and unused components are looked through for old ones.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
@@ -108,7 +110,14 @@ pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
             }
         }
     });
+    let tidy = tokio::spawn(async {
+        loop {
+            tokio::time::sleep(GIVE_BACK_EVERY).await;
+            crate::memory::give_back();
+        }
+    });
     till_api::serve(listener, till_api::router(app), stop_signal()).await?;
+    tidy.abort();
     sweep.abort();
     tend.abort();
     if !house.runner.drain(DRAIN).await {
