@@ -12,6 +12,7 @@ use rand::RngCore as _;
 use till_commerce::Shop;
 use till_commerce::checkout::CheckoutSteps;
 use till_commerce::checkout::steps::Numbers;
+use till_commerce::events::Events;
 use till_engine::ports::Clock;
 use till_engine::runner::{Error as RunnerError, Runner};
 use till_registry::{Conformance, Registry, Vault};
@@ -36,6 +37,8 @@ pub struct House {
     pub runner: Arc<Runner<Store>>,
     /// What a shop does.
     pub shop: Arc<Shop>,
+    /// What happened, and who is told.
+    pub events: Arc<Events>,
 }
 
 /// Opens the database and wires the rooms.
@@ -76,7 +79,9 @@ pub async fn build(
         }
     }
     let shop = Arc::new(Shop::new(store.clone(), registry.clone(), runner.clone(), numbers));
-    Ok(House { store, registry, runner, shop })
+    let events = Events::new(store.clone(), registry.clone(), runner.clock().clone());
+    let events = Arc::new(events.context("get ready to tell events")?);
+    Ok(House { store, registry, runner, shop, events })
 }
 
 /// This very program, also when an upgrade has put another one in its place meanwhile: machine code of another

@@ -26,6 +26,7 @@ impl Door {
         let app = App {
             shop: till.shop.clone(),
             runner: till.runner.clone(),
+            events: till.events.clone(),
             registry: till.registry.clone(),
             auth: auth.clone(),
         };

@@ -26,6 +26,7 @@ use till_commerce::cart::NewItem;
 use till_commerce::catalog::{Customer, Product, SavedAddress, SavedMethod};
 use till_commerce::checkout::Order;
 use till_commerce::checkout::steps::{CheckoutSteps, Numbers};
+use till_commerce::events::Events;
 use till_commerce::quote::Address;
 use till_commerce::settings::Settings;
 use till_commerce::{CHECKOUT, Phase, SessionView, Shop, ShopError, SubmitRequest};
@@ -136,6 +137,8 @@ pub fn demo_config(name: &str) -> Value {
 pub struct TestTill {
     /// The door.
     pub shop: Arc<Shop>,
+    /// What happened, and who is told. Nobody turns it but the test.
+    pub events: Arc<Events>,
     /// Components and bindings.
     pub registry: Arc<Registry>,
     /// Runs the checkouts.
@@ -174,7 +177,10 @@ impl TestTill {
         let runner = Runner::new(store.clone(), steps, clock.clone(), &host);
         runner.publish("*", WORKFLOW).await.expect("the shipped workflow is sound");
         let shop = Arc::new(Shop::new(store.clone(), registry.clone(), runner.clone(), numbers));
-        let till = TestTill { shop, registry, runner, store, clock, simulator, faults, _folder: folder };
+        let events = Events::new(store.clone(), registry.clone(), clock.clone()).expect("a client");
+        let events = Arc::new(events);
+        let till =
+            TestTill { shop, events, registry, runner, store, clock, simulator, faults, _folder: folder };
         till.furnish(settings).await;
         till
     }

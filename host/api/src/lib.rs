@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use till_commerce::Shop;
+use till_commerce::events::Events;
 use till_engine::runner::Runner;
 use till_registry::Registry;
 use till_store::Store;
@@ -42,6 +43,8 @@ pub struct App {
     pub shop: Arc<Shop>,
     /// Workflow instances, and the clock.
     pub runner: Arc<Runner<Store>>,
+    /// The log of events, and who is told.
+    pub events: Arc<Events>,
     /// Merchants' components.
     pub registry: Arc<Registry>,
     /// Keys for tokens.

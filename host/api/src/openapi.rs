@@ -7,7 +7,9 @@ use utoipa::openapi::{ContentBuilder, ResponseBuilder};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use crate::problem::FieldError;
-use crate::routes::{admin, cart, checkout, components, meta, orders, products, webhooks, workflows};
+use crate::routes::{
+    admin, cart, checkout, components, events, meta, notifications, orders, products, webhooks, workflows,
+};
 
 /// An error (RFC 9457). Further members depend on the code; every code has a page under `/problems/{code}`.
 #[derive(ToSchema)]
@@ -34,6 +36,8 @@ struct ProblemOut {
         cart::read, cart::add, cart::set, cart::remove,
         checkout::initiate, checkout::read, checkout::edit, checkout::submit, checkout::cancel, checkout::returned,
         orders::list, orders::read,
+        notifications::list, notifications::read, notifications::read_all,
+        events::log, events::add, events::list, events::set, events::drop, events::deliveries, events::replay,
         workflows::list, workflows::start, workflows::read, workflows::journal, workflows::signal,
         workflows::cancel, workflows::operate,
         components::push, components::components, components::uploaded, components::component, components::binary, components::delete,

@@ -10,6 +10,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 use till_commerce::ShopError;
 use till_commerce::cart::CartError;
+use till_commerce::events::WebhookError;
 use till_engine::ports::StoreError;
 use till_engine::runner;
 use utoipa::ToSchema;
@@ -339,6 +340,17 @@ pub(crate) fn version(expected: i64, found: i64) -> Problem {
     Problem::new(Code::VersionMismatch, format!("it has version {found}, not {expected}; read it again"))
         .with("version", &found)
         .header(header::ETAG, &format!("\"{found}\""))
+}
+
+impl From<WebhookError> for Problem {
+    fn from(error: WebhookError) -> Problem {
+        match error {
+            WebhookError::NotFound(id) => Problem::not_found("webhook", &id),
+            WebhookError::Field { field, why } => Problem::field(field, why),
+            WebhookError::Registry(error) => error.into(),
+            WebhookError::Store(error) => error.into(),
+        }
+    }
 }
 
 impl From<ShopError> for Problem {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use till_commerce::Shop;
 use till_commerce::checkout::CheckoutSteps;
 use till_commerce::checkout::steps::Numbers;
+use till_commerce::events::Events;
 use till_engine::ports::Clock;
 use till_engine::runner::Runner;
 use till_registry::{Registry, Vault};
@@ -56,9 +57,10 @@ impl Bench {
         let runner = Runner::new(store.clone(), steps, Arc::new(Still), "test");
         let nap = "till: workflow/1\nid: nap\nrevision: 1\ninitial: asleep\ninputs: [bed]\nsignals: { wake: { from: shopper } }\nstates:\n  asleep: { on: { wake: awake }, after: { 5m: awake } }\n  awake: { type: final }\n";
         runner.publish("*", nap).await.unwrap_or_else(|e| panic!("{e:?}"));
+        let events = Events::new(store.clone(), registry.clone(), Arc::new(Still)).unwrap();
         let shop = Arc::new(Shop::new(store, registry.clone(), runner.clone(), numbers));
         let auth = Auth::none().hs256(b"a secret of 32 bytes, or of more").unwrap();
-        let router = router(App { shop, runner, registry, auth: auth.clone() });
+        let router = router(App { shop, runner, events: Arc::new(events), registry, auth: auth.clone() });
         Bench { router, auth, _dir: dir }
     }
 

@@ -20,6 +20,7 @@ pub mod ask;
 pub mod cart;
 pub mod catalog;
 pub mod checkout;
+pub mod events;
 pub mod quote;
 pub mod settings;
 mod shop;

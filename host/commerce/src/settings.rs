@@ -46,6 +46,16 @@ pub struct Settings {
     pub order_number_prefix: String,
     /// Sizes that a cart may have.
     pub limits: CartLimits,
+    /// What happens with orders.
+    pub orders: OrderSettings,
+}
+
+/// What happens with orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OrderSettings {
+    /// A confirmed order is PROCESSING as soon as its consumers have done their part; without, when the merchant says.
+    pub process_at_once: bool,
 }
 
 /// Loyalty points: what they are worth, and what is earned.
@@ -126,7 +136,14 @@ impl Default for Settings {
             hold_ttl_s: 15 * 60,
             order_number_prefix: "ORD".to_owned(),
             limits: CartLimits::default(),
+            orders: OrderSettings::default(),
         }
+    }
+}
+
+impl Default for OrderSettings {
+    fn default() -> OrderSettings {
+        OrderSettings { process_at_once: true }
     }
 }
 

@@ -83,6 +83,28 @@ impl Vault {
     }
 }
 
+impl Registry {
+    /// Seals something of the merchant that is no secret of a binding: the key of a webhook.
+    ///
+    /// # Errors
+    /// The host has no key.
+    pub fn seal(&self, merchant: &str, name: &str, secret: &[u8]) -> Result<Vec<u8>, Error> {
+        self.vault.seal(merchant, name, 1, secret)
+    }
+
+    /// Opens it. None: it was sealed with another key, for another merchant or name.
+    pub fn open_sealed(&self, merchant: &str, name: &str, sealed: &[u8]) -> Option<Secret> {
+        let row = SecretRow {
+            name: name.to_owned(),
+            version: 1,
+            sealed: sealed.to_owned(),
+            updated_us: 0,
+            updated_by: String::new(),
+        };
+        self.vault.open(merchant, &row)
+    }
+}
+
 /// What a sealed secret is bound to: it cannot be moved to another name, merchant or version.
 fn place(merchant: &str, name: &str, version: i64) -> Vec<u8> {
     format!("{}:{merchant}:{name}:{version}", merchant.len()).into_bytes()

@@ -39,6 +39,11 @@ impl Secret {
         Secret(bytes.into())
     }
 
+    /// Signs with the secret as its key.
+    pub fn hmac_sha256(&self, data: &[u8]) -> Vec<u8> {
+        crate::host::signing::sign::<hmac::Hmac<sha2::Sha256>>(&self.0, data)
+    }
+
     pub(crate) fn expose(&self) -> &[u8] {
         &self.0
     }

@@ -44,6 +44,7 @@ pub use compile::{COMPILE_CPU_S, Compiler, compile_file};
 pub use component::{Component, Digest, Outside};
 pub use engine::{Sandbox, SandboxConfig};
 pub use error::{CompileFailure, Error, Failure, FailureKind, LoadError, Offender};
+pub use host::courier::{Answered, Courier};
 pub use host::script::{Asked, Reply, Script, Scripted};
 pub use limits::Limits;
 pub use queue::worker;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use till_api::{App, Auth};
+use till_commerce::events::Events;
 
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -18,6 +19,8 @@ use crate::{cli::seed, wiring};
 const DRAIN: Duration = Duration::from_secs(20);
 /// How often canaries are judged: one that fails is gone before many shoppers meet it.
 const TEND_EVERY: Duration = Duration::from_millis(200);
+/// How often the outbox and the deliveries that are due are looked at, when nothing was there.
+const TELL_EVERY: Duration = Duration::from_millis(200);
 /// How often freed memory goes back to the system.
 const GIVE_BACK_EVERY: Duration = Duration::from_secs(1);
 /// How often remembered commands and unused components are looked through for old ones.
@@ -78,6 +81,7 @@ pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
     let app = App {
         shop: house.shop.clone(),
         runner: house.runner.clone(),
+        events: house.events.clone(),
         registry: house.registry.clone(),
         auth,
     };
@@ -110,6 +114,8 @@ pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
             }
         }
     });
+    let tell = tokio::spawn(tell(house.events.clone()));
+    let deliver = tokio::spawn(deliver(house.events.clone()));
     let tidy = tokio::spawn(async {
         loop {
             tokio::time::sleep(GIVE_BACK_EVERY).await;
@@ -118,6 +124,8 @@ pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
     });
     till_api::serve(listener, till_api::router(app), stop_signal()).await?;
     tidy.abort();
+    tell.abort();
+    deliver.abort();
     sweep.abort();
     tend.abort();
     if !house.runner.drain(DRAIN).await {
@@ -126,6 +134,31 @@ pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
     let _ = poll.await;
     house.store.close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Moves what happened into the log, for as long as the host runs.
+async fn tell(events: Arc<Events>) {
+    loop {
+        match events.relay().await {
+            // There may be more.
+            Ok(told) if told > 0 => continue,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "tell what happened"),
+        }
+        tokio::time::sleep(TELL_EVERY).await;
+    }
+}
+
+/// Tells those outside, for as long as the host runs.
+async fn deliver(events: Arc<Events>) {
+    loop {
+        match events.deliver().await {
+            Ok(tried) if tried > 0 => continue,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "deliver events"),
+        }
+        tokio::time::sleep(TELL_EVERY).await;
+    }
 }
 
 fn auth(secret: Option<String>, public_key: Option<&std::path::Path>) -> anyhow::Result<Auth> {

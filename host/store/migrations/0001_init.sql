@@ -82,6 +82,74 @@ CREATE TABLE IF NOT EXISTS wf_outbox (
   PRIMARY KEY (merchant, uid, seq, n)
 ){BIG};
 
+CREATE TABLE IF NOT EXISTS event (              -- append only: the outbox, in the order in which it was relayed
+  merchant    TEXT NOT NULL,
+  position    {INT} NOT NULL,                   -- grows over all merchants; gaps are allowed
+  id          TEXT NOT NULL,                    -- names the fact for ever
+  topic       TEXT NOT NULL,
+  subject     TEXT NOT NULL,                    -- what it is about: an order's id; '' for none
+  body        TEXT NOT NULL,
+  at_us       {INT} NOT NULL,
+  PRIMARY KEY (merchant, position)
+){BIG};
+CREATE INDEX IF NOT EXISTS event_subject ON event (merchant, subject, position) WHERE subject <> '';
+
+CREATE TABLE IF NOT EXISTS delivery (           -- an event on its way to somebody outside
+  merchant    TEXT NOT NULL,
+  target      TEXT NOT NULL,                    -- webhook:<id>, mail, sms
+  position    {INT} NOT NULL,
+  state       {INT} NOT NULL,                   -- 0 waits, 1 delivered, 2 dead
+  attempts    {INT} NOT NULL,                   -- who tries holds it under this number
+  due_us      {INT} NOT NULL,
+  told        TEXT NOT NULL,                    -- what the last try said
+  updated_us  {INT} NOT NULL,
+  PRIMARY KEY (merchant, target, position)
+){SMALL};
+CREATE INDEX IF NOT EXISTS delivery_due ON delivery (due_us) WHERE state = 0;
+
+CREATE TABLE IF NOT EXISTS webhook (            -- where a merchant is told of events
+  merchant    TEXT NOT NULL,
+  id          TEXT NOT NULL,
+  body        TEXT NOT NULL,
+  sealed      {BLOB} NOT NULL,                  -- the key of its signatures
+  created_us  {INT} NOT NULL,
+  PRIMARY KEY (merchant, id)
+){SMALL};
+
+CREATE TABLE IF NOT EXISTS notification (       -- what a customer is told in the app
+  merchant    TEXT NOT NULL,
+  id          TEXT NOT NULL,
+  customer    TEXT NOT NULL,
+  kind        TEXT NOT NULL,
+  body        TEXT NOT NULL,
+  at_us       {INT} NOT NULL,
+  read_us     {INT},
+  PRIMARY KEY (merchant, id)
+){BIG};
+CREATE INDEX IF NOT EXISTS notification_customer ON notification (merchant, customer, at_us, id);
+
+CREATE TABLE IF NOT EXISTS customer_value (     -- what a customer has bought, by currency
+  merchant    TEXT NOT NULL,
+  customer    TEXT NOT NULL,
+  currency    TEXT NOT NULL,
+  orders      {INT} NOT NULL,
+  spent       {INT} NOT NULL,                   -- minor units
+  first_us    {INT} NOT NULL,
+  last_us     {INT} NOT NULL,
+  PRIMARY KEY (merchant, customer, currency)
+){SMALL};
+
+CREATE TABLE IF NOT EXISTS metric (             -- counted from events, by day; can be counted again at any time
+  merchant    TEXT NOT NULL,
+  day         TEXT NOT NULL,                    -- 2024-08-10, UTC
+  name        TEXT NOT NULL,
+  label       TEXT NOT NULL,                    -- product, promotion, customer; '' for all
+  currency    TEXT NOT NULL,
+  count       {INT} NOT NULL,
+  amount      {INT} NOT NULL,                   -- minor units
+  PRIMARY KEY (merchant, name, day, label, currency)
+){SMALL};
+
 CREATE TABLE IF NOT EXISTS setting (            -- settings of a merchant
   merchant    TEXT NOT NULL PRIMARY KEY,
   body        TEXT NOT NULL,

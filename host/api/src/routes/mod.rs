@@ -4,7 +4,9 @@ pub(crate) mod admin;
 pub(crate) mod cart;
 pub(crate) mod checkout;
 pub(crate) mod components;
+pub(crate) mod events;
 pub(crate) mod meta;
+pub(crate) mod notifications;
 pub(crate) mod orders;
 pub(crate) mod products;
 pub(crate) mod webhooks;
@@ -34,6 +36,14 @@ pub(crate) fn all() -> Router<App> {
         .route("/api/v1/checkout/{sessionId}/cancel", post(checkout::cancel))
         .route("/api/v1/checkout/{sessionId}/returned", post(checkout::returned))
         .route("/api/v1/orders", get(orders::list))
+        .route("/api/v1/notifications", get(notifications::list))
+        .route("/api/v1/notifications/read", post(notifications::read_all))
+        .route("/api/v1/notifications/{id}/read", post(notifications::read))
+        .route("/api/v1/admin/events", get(events::log))
+        .route("/api/v1/admin/webhooks", post(events::add).get(events::list))
+        .route("/api/v1/admin/webhooks/{id}", put(events::set).delete(events::drop))
+        .route("/api/v1/admin/webhooks/{id}/deliveries", get(events::deliveries))
+        .route("/api/v1/admin/webhooks/{id}/replay", post(events::replay))
         .route("/api/v1/orders/{id}", get(orders::read))
         .route("/api/v1/workflows/instances", get(workflows::list))
         .route("/api/v1/workflows/{name}/instances/{id}", put(workflows::start).get(workflows::read))

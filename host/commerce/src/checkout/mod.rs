@@ -5,11 +5,14 @@
 pub mod bench;
 pub mod context;
 mod holds;
-mod order;
+pub(crate) mod order;
 mod payment;
 mod pricing;
 pub mod steps;
 
 pub(crate) use order::from_row as order_from_row;
-pub use order::{Order, OrderItem, Receipt, TimelineEntry};
+pub use order::{
+    CONFIRMED, ORDER_CREATED, ORDER_PROCESSING, ORDER_STATUS_UPDATED, Order, OrderItem, PAYMENT_COMPLETED,
+    PAYMENT_FAILED, PAYMENT_FAILED_EVENT, PENDING_PAYMENT, PROCESSING, Receipt, TimelineEntry,
+};
 pub use steps::CheckoutSteps;

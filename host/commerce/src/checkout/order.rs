@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use till_engine::step::{StepCall, StepFault, StepResult, TookEffect};
 use till_model::money::Currency;
-use till_store::Tx;
 use till_store::tables::purchase::OrderRow;
+use till_store::{Error as StoreError, Tx};
 
 use super::context::{Payment, maybe, part};
 use super::holds::uid;
@@ -21,6 +21,22 @@ pub const PENDING_PAYMENT: &str = "PENDING_PAYMENT";
 pub const CONFIRMED: &str = "CONFIRMED";
 /// Status of an order whose payment did not come about.
 pub const PAYMENT_FAILED: &str = "PAYMENT_FAILED";
+/// Status of an order that is being prepared.
+pub const PROCESSING: &str = "PROCESSING";
+
+/// What the timeline says of a confirmed order.
+const PAID: &str = "Payment received";
+
+/// Topic: an order is confirmed.
+pub const ORDER_CREATED: &str = "order.created";
+/// Topic: an order is being prepared.
+pub const ORDER_PROCESSING: &str = "order.processing";
+/// Topic: an order has another status.
+pub const ORDER_STATUS_UPDATED: &str = "order.status.updated";
+/// Topic: the money of an order is here.
+pub const PAYMENT_COMPLETED: &str = "payment.completed";
+/// Topic: the money of an order did not come.
+pub const PAYMENT_FAILED_EVENT: &str = "payment.failed";
 
 /// An order as it is shown.
 #[derive(Debug, Clone, PartialEq)]
@@ -289,11 +305,17 @@ impl CheckoutSteps {
             Some("payment-declined") => "The payment was declined",
             _ => "The payment did not come about",
         };
-        advance(tx, call, PENDING_PAYMENT, PAYMENT_FAILED, note, |receipt| {
+        let moved = advance(tx, call, PENDING_PAYMENT, PAYMENT_FAILED, note, |receipt| {
             receipt.payment.status = "FAILED".to_owned();
         })
         .await?;
-        Ok(StepResult::outcome("done"))
+        if moved.is_none() {
+            return Ok(StepResult::outcome("done")); // Run again: it is told.
+        }
+        let fact = json!({ "orderId": order_id(call)?, "status": PAYMENT_FAILED, "note": note });
+        Ok(StepResult::outcome("done")
+            .event(PAYMENT_FAILED_EVENT, fact.clone())
+            .event(ORDER_STATUS_UPDATED, fact))
     }
 
     /// The money is here: takes the stock, books the points, archives the cart, confirms the order.
@@ -305,7 +327,7 @@ impl CheckoutSteps {
         let totals = quote.totals.ok_or_else(|| StepFault::new("no-totals", "the quote has no totals"))?;
         let order = order_id(call)?;
         let made = tx.order(merchant, &order).await.map_err(database)?;
-        if made.is_some_and(|row| row.status == CONFIRMED) {
+        if made.is_some_and(|row| row.status != PENDING_PAYMENT && row.status != PAYMENT_FAILED) {
             return Ok(StepResult::outcome("confirmed")); // Run again: everything is booked.
         }
         tx.settle_holds(merchant, uid(call)?, "", true, call.now_us).await.map_err(database)?;
@@ -321,7 +343,7 @@ impl CheckoutSteps {
         }
         let paid = payment.attempts.iter().rev().find(|(_, a)| a.state == "captured");
         let paid = paid.map(|(key, attempt)| (key.clone(), attempt.clone()));
-        let moved = advance(tx, call, PENDING_PAYMENT, CONFIRMED, "Payment received", |receipt| {
+        let moved = advance(tx, call, PENDING_PAYMENT, CONFIRMED, PAID, |receipt| {
             receipt.points_balance = Some(balance);
             if let Some((key, attempt)) = &paid {
                 receipt.payment.attempt.clone_from(key);
@@ -331,17 +353,15 @@ impl CheckoutSteps {
             }
         })
         .await?;
-        let Some((number, receipt)) = moved else {
+        if moved.is_none() {
             return Ok(StepResult::outcome("lost").refuse());
-        };
-        let event = json!({
-            "orderId": order, "orderNumber": number, "customerId": customer, "status": CONFIRMED,
-            "receipt": receipt, "pointsEarned": earned,
-        });
-        Ok(StepResult::outcome("confirmed").event("order.created", event).event(
-            "payment.completed",
-            json!({ "orderId": order, "amount": totals.total, "currency": quote.currency, "reference": receipt.payment.reference }),
-        ))
+        }
+        // What they say is read from the order when they are told.
+        let fact = json!({ "orderId": order, "status": CONFIRMED, "note": PAID });
+        let topics = [ORDER_CREATED, PAYMENT_COMPLETED, ORDER_STATUS_UPDATED];
+        Ok(topics
+            .iter()
+            .fold(StepResult::outcome("confirmed"), |told, topic| told.event(topic, fact.clone())))
     }
 }
 
@@ -350,7 +370,7 @@ fn order_id(call: &StepCall) -> Result<String, StepFault> {
     id.map(str::to_owned).ok_or_else(|| StepFault::new("no-order", "the context names no order"))
 }
 
-/// Moves the order from one status to the next. None: it is not in `from`.
+/// Moves the checkout's order from one status to the next. None: it is not in `from`.
 async fn advance(
     tx: &mut Tx,
     call: &StepCall,
@@ -358,17 +378,31 @@ async fn advance(
     to: &str,
     note: &str,
     change: impl FnOnce(&mut Receipt),
-) -> Result<Option<(String, Receipt)>, StepFault> {
+) -> Result<Option<()>, StepFault> {
     let id = order_id(call)?;
-    let row = tx.order(&call.merchant, &id).await.map_err(database)?;
+    move_on(tx, &call.merchant, &id, from, to, note, call.now_us, change).await.map_err(database)
+}
+
+/// Moves an order from one status to the next, with a line in its timeline. None: it is not in `from`.
+pub(crate) async fn move_on(
+    tx: &mut Tx,
+    merchant: &str,
+    id: &str,
+    from: &str,
+    to: &str,
+    note: &str,
+    now_us: i64,
+    change: impl FnOnce(&mut Receipt),
+) -> Result<Option<()>, StoreError> {
+    let row = tx.order(merchant, id).await?;
     let Some(row) = row.filter(|r| r.status == from) else { return Ok(None) };
-    let mut body: Body = parse(&row.body).map_err(database)?;
+    let mut body: Body = parse(&row.body)?;
     change(&mut body.receipt);
-    body.timeline.push(TimelineEntry { status: to.to_owned(), at_us: call.now_us, note: note.to_owned() });
+    body.timeline.push(TimelineEntry { status: to.to_owned(), at_us: now_us, note: note.to_owned() });
     if to == CONFIRMED {
-        body.confirmed_us = Some(call.now_us);
+        body.confirmed_us = Some(now_us);
     }
-    let text = serde_json::to_string(&body).map_err(|e| StepFault::new("order", e.to_string()))?;
-    let moved = tx.move_order(&call.merchant, &id, from, to, &text, call.now_us).await.map_err(database)?;
-    Ok(moved.then_some((row.number, body.receipt)))
+    let text = serde_json::to_string(&body).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+    let moved = tx.move_order(merchant, id, from, to, &text, now_us).await?;
+    Ok(moved.then_some(()))
 }

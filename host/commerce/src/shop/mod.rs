@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use till_engine::ports::Clock;
 use till_engine::runner::{self, Runner};
 use till_registry::Registry;
+use till_store::tables::audience::NotificationRow;
 use till_store::{Error as StoreError, Store};
 
 use crate::cart::CartError;
@@ -245,6 +246,37 @@ impl Shop {
         };
         let row = row.filter(|r| r.customer == customer).ok_or_else(missing)?;
         Ok(order_from_row(&row)?)
+    }
+
+    /// What a customer was told in the app before a place in the list, newest first, and how much of all is unread.
+    pub async fn notifications(
+        &self,
+        merchant: &str,
+        customer: &str,
+        unread_only: bool,
+        before: (i64, &str),
+        limit: i64,
+    ) -> Result<(Vec<NotificationRow>, i64), ShopError> {
+        let mut tx = self.store.read().await?;
+        let rows = tx.notifications(merchant, customer, unread_only, before, limit).await?;
+        Ok((rows, tx.unread(merchant, customer).await?))
+    }
+
+    /// A customer has read one notification, or all. Gives how many were unread.
+    pub async fn read_notification(
+        &self,
+        merchant: &str,
+        customer: &str,
+        id: Option<&str>,
+    ) -> Result<u64, ShopError> {
+        let (owner, reader, one) = (merchant.to_owned(), customer.to_owned(), id.map(str::to_owned));
+        let now_us = self.now_us();
+        let read = self.store.transact(move |tx| {
+            let (owner, reader, one) = (owner.clone(), reader.clone(), one.clone());
+            Box::pin(async move { tx.read_notification(&owner, &reader, one.as_deref(), now_us).await })
+        });
+        let missing = || ShopError::NotFound { what: "notification", id: id.unwrap_or_default().to_owned() };
+        read.await?.ok_or_else(missing)
     }
 
     /// Orders of a customer, newest first.

@@ -37,8 +37,8 @@ const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// The host's own clients: one that reaches public addresses only, one for bindings that may do more.
 pub(crate) struct Clients {
-    public: reqwest::Client,
-    any: reqwest::Client,
+    pub(crate) public: reqwest::Client,
+    pub(crate) any: reqwest::Client,
 }
 
 impl Clients {
@@ -98,6 +98,12 @@ impl Resolve for Resolver {
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }
+}
+
+/// Whether the address names a private one in figures. Names are judged when they are looked up.
+pub(crate) fn private_literal(url: &Url) -> bool {
+    let literal = url.host_str().map(|host| host.trim_start_matches('[').trim_end_matches(']'));
+    literal.and_then(|host| host.parse::<IpAddr>().ok()).is_some_and(|ip| !is_public(ip))
 }
 
 /// An address of the public Internet: not of this machine, its network, or a reserved range.
@@ -429,9 +435,7 @@ impl Sender {
         if !self.binding.allowed_origins.contains(&origin) {
             return Err(denied(format!("the binding does not allow {origin}")));
         }
-        let literal = url.host_str().map(|host| host.trim_start_matches('[').trim_end_matches(']'));
-        let private = literal.and_then(|host| host.parse::<IpAddr>().ok()).is_some_and(|ip| !is_public(ip));
-        if private && !self.binding.allow_private_addresses {
+        if private_literal(&url) && !self.binding.allow_private_addresses {
             return Err(denied(format!("{origin} is a private address, which the binding does not allow")));
         }
         Ok(url)
@@ -585,7 +589,7 @@ fn private_address(error: &reqwest::Error) -> Option<String> {
 }
 
 /// An error with its causes, without the address: that is in the record already.
-fn chain(error: &reqwest::Error) -> String {
+pub(crate) fn chain(error: &reqwest::Error) -> String {
     let mut text = String::new();
     let mut next = error.source();
     while let Some(error) = next {

@@ -1,6 +1,7 @@
 //! What a guest may call: one file for each interface.
 
 pub(crate) mod clock;
+pub(crate) mod courier;
 pub(crate) mod http;
 pub(crate) mod log;
 pub(crate) mod output;

@@ -34,7 +34,7 @@ impl Host for State {
     }
 }
 
-fn sign<M: Mac + hmac::digest::KeyInit>(secret: &[u8], data: &[u8]) -> Vec<u8> {
+pub(crate) fn sign<M: Mac + hmac::digest::KeyInit>(secret: &[u8], data: &[u8]) -> Vec<u8> {
     let mut mac = <M as Mac>::new_from_slice(secret).expect("HMAC takes keys of any length");
     mac.update(data);
     mac.finalize().into_bytes().to_vec()

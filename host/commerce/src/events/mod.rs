@@ -1,0 +1,164 @@
+//! Events: what happened in the shop becomes a log, and the log is told to everybody who wants to know.
+//!
+//! Steps write facts into the outbox in the commit that makes them true. [`Events::relay`] moves facts into the log and
+//! in the same transaction does what follows from them in our own database: what a customer has bought, metrics, what a
+//! customer reads in the app, PROCESSING. So each of these is done once for each fact, whenever the host dies. Those
+//! outside are told by *deliveries* (`webhook.rs`), at least once and under the event's id.
+
+mod project;
+mod webhook;
+mod wire;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+use till_engine::ports::Clock;
+use till_registry::Registry;
+use till_sandbox::Courier;
+use till_store::tables::event::{EventRow, OutboxRow};
+use till_store::{Error as StoreError, Store, Tx};
+
+use crate::checkout::{Order, order_from_row};
+use crate::settings::Settings;
+use crate::{catalog, checkout};
+
+pub use webhook::{NewWebhook, Replay, TOPICS, Webhook, WebhookBody, WebhookError};
+
+/// Facts moved in one transaction: on SQLite others wait for it.
+const RELAYED_AT_ONCE: i64 = 32;
+
+/// Tells what happened.
+pub struct Events {
+    store: Arc<Store>,
+    registry: Arc<Registry>,
+    clock: Arc<dyn Clock>,
+    courier: Courier,
+}
+
+impl Events {
+    /// Events of all merchants of this host.
+    ///
+    /// # Errors
+    /// The system gives no TLS.
+    pub fn new(
+        store: Arc<Store>,
+        registry: Arc<Registry>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Events, till_sandbox::Error> {
+        Ok(Events { store, registry, clock, courier: Courier::new()? })
+    }
+
+    /// Moves facts of the outbox into the log, with what follows from them. Gives how many; with as many as fit into
+    /// one turn there may be more.
+    ///
+    /// # Errors
+    /// The store's. Nothing of the turn is done then.
+    pub async fn relay(&self) -> Result<usize, StoreError> {
+        if !self.store.read().await?.outbox_waits().await? {
+            return Ok(0);
+        }
+        let now_us = self.clock.now_us();
+        self.store.transact(move |tx| Box::pin(relay(tx, now_us))).await
+    }
+
+    /// Events of a merchant after a position, oldest first, as they are sent; with their positions.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn log(
+        &self,
+        merchant: &str,
+        subject: Option<&str>,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<(i64, String)>, StoreError> {
+        let rows = self.store.read().await?.events_after(merchant, subject, after, limit).await?;
+        rows.iter().map(|row| Ok((row.position, sent(merchant, row)?))).collect()
+    }
+}
+
+/// An event as it is sent.
+fn sent(merchant: &str, event: &EventRow) -> Result<String, StoreError> {
+    wire::cloud_event(merchant, event).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+/// One turn of the relay.
+async fn relay(tx: &mut Tx, now_us: i64) -> Result<usize, StoreError> {
+    let (facts, first) = tx.relay(RELAYED_AT_ONCE).await?;
+    let mut shops = HashMap::new();
+    for (position, fact) in (first..).zip(&facts) {
+        if !shops.contains_key(&fact.merchant) {
+            shops.insert(fact.merchant.clone(), Audience::of(tx, &fact.merchant).await?);
+        }
+        let about = About::read(tx, fact).await?;
+        let body = match &about {
+            Some(about) => about.told(fact).map_err(|error| StoreError::Corrupt(error.to_string()))?,
+            None => fact.body.clone(),
+        };
+        let subject = about.as_ref().map_or("", |about| about.order.id.as_str());
+        tx.log_event(fact, position, subject, &body).await?;
+        let audience = &shops[&fact.merchant];
+        if let Some(about) = &about {
+            project::project(tx, fact, about, &audience.settings, now_us).await?;
+        }
+        for webhook in &audience.webhooks {
+            if webhook.wants(&fact.topic) {
+                tx.put_delivery(&fact.merchant, &webhook::target(&webhook.id), position, now_us).await?;
+            }
+        }
+    }
+    Ok(facts.len())
+}
+
+/// Whom a merchant's events are told, and how the merchant wants it.
+struct Audience {
+    settings: Settings,
+    webhooks: Vec<Webhook>,
+}
+
+impl Audience {
+    async fn of(tx: &mut Tx, merchant: &str) -> Result<Audience, StoreError> {
+        let settings = tx.setting(merchant).await?;
+        let settings = settings.map_or_else(|| Ok(Settings::default()), |body| catalog::parse(&body))?;
+        let rows = tx.webhooks(merchant).await?;
+        let webhooks = rows.iter().map(Webhook::read).collect::<Result<Vec<_>, _>>()?;
+        Ok(Audience { settings, webhooks })
+    }
+}
+
+/// The order that a fact is about, as it is now, and its buyer.
+pub(crate) struct About {
+    pub(crate) order: Order,
+    pub(crate) customer: catalog::Customer,
+    /// The fact's own words.
+    pub(crate) fact: Value,
+}
+
+impl About {
+    async fn read(tx: &mut Tx, fact: &OutboxRow) -> Result<Option<About>, StoreError> {
+        let Ok(document) = serde_json::from_str::<Value>(&fact.body) else { return Ok(None) };
+        let Some(id) = document.get("orderId").and_then(Value::as_str) else { return Ok(None) };
+        let Some(row) = tx.order(&fact.merchant, id).await? else { return Ok(None) };
+        let order = order_from_row(&row)?;
+        let customer = catalog::customer(tx, &fact.merchant, &order.customer).await?.0;
+        Ok(Some(About { order, customer, fact: document }))
+    }
+
+    /// The event's data.
+    fn told(&self, fact: &OutboxRow) -> Result<String, serde_json::Error> {
+        match fact.topic.as_str() {
+            checkout::ORDER_CREATED | checkout::ORDER_PROCESSING => {
+                // As it was when it happened: others may have moved it since.
+                let status = match fact.topic.as_str() {
+                    checkout::ORDER_CREATED => checkout::CONFIRMED,
+                    _ => checkout::PROCESSING,
+                };
+                let order = Order { status: status.to_owned(), ..self.order.clone() };
+                wire::order_data(&order, &self.customer)
+            }
+            checkout::PAYMENT_COMPLETED => wire::payment_data(&self.order),
+            _ => Ok(wire::status_data(&self.order, &self.fact)),
+        }
+    }
+}

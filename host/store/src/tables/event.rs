@@ -1,0 +1,359 @@
+//! What happened, and its way to those who want to know.
+//!
+//! Rooms write facts into the outbox within their own commits. [`Tx::relay`] moves them into the log, where each has a
+//! position, and notes the deliveries that follow, in one transaction. The counter of positions is taken first, so one
+//! relay works at a time and positions become visible in their order.
+
+use till_engine::ports::StoreError;
+use uuid::Uuid;
+
+use crate::tx::{P, Row, Tx};
+
+/// The series of positions, of no merchant.
+const POSITIONS: &str = "event";
+
+/// A fact that has not been relayed.
+#[derive(Debug, Clone)]
+pub struct OutboxRow {
+    /// Merchant.
+    pub merchant: String,
+    /// Instance, or an id of its own.
+    pub uid: Uuid,
+    /// Version of the instance.
+    pub seq: i64,
+    /// Number within the commit.
+    pub n: i64,
+    /// `order.created`
+    pub topic: String,
+    /// JSON.
+    pub body: String,
+    /// Epoch microseconds.
+    pub at_us: i64,
+}
+
+impl OutboxRow {
+    /// Names the fact for ever: whoever is told twice sees it twice.
+    pub fn id(&self) -> String {
+        format!("evt_{}_{}_{}", self.uid.simple(), self.seq, self.n)
+    }
+}
+
+/// A fact of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRow {
+    /// Grows; of all merchants together, with gaps.
+    pub position: i64,
+    /// Names the fact for ever.
+    pub id: String,
+    /// `order.created`
+    pub topic: String,
+    /// What it is about: an order's id. Empty for none.
+    pub subject: String,
+    /// JSON.
+    pub body: String,
+    /// Epoch microseconds.
+    pub at_us: i64,
+}
+
+/// An event on its way to somebody outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryRow {
+    /// Merchant.
+    pub merchant: String,
+    /// `webhook:<id>`, `mail`, `sms`.
+    pub target: String,
+    /// Of the event.
+    pub position: i64,
+    /// Tries so far.
+    pub attempts: i64,
+    /// Epoch microseconds: when it is tried next; while it is tried, when somebody else may.
+    pub due_us: i64,
+}
+
+/// How a delivery stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryState {
+    /// Of the event.
+    pub position: i64,
+    /// Id of the event.
+    pub event: String,
+    /// Of the event.
+    pub topic: String,
+    /// `waiting`, `delivered` or `dead`.
+    pub state: &'static str,
+    /// Tries so far.
+    pub attempts: i64,
+    /// Next try, where it waits.
+    pub due_us: i64,
+    /// What the last try said.
+    pub told: String,
+    /// Epoch microseconds.
+    pub updated_us: i64,
+}
+
+/// States of a delivery as they are stored.
+const WAITING: i64 = 0;
+const DELIVERED: i64 = 1;
+const DEAD: i64 = 2;
+
+fn event(row: &Row) -> Result<EventRow, StoreError> {
+    Ok(EventRow {
+        position: row.int(0)?,
+        id: row.text(1)?,
+        topic: row.text(2)?,
+        subject: row.text(3)?,
+        body: row.text(4)?,
+        at_us: row.int(5)?,
+    })
+}
+
+fn delivery(row: &Row) -> Result<DeliveryRow, StoreError> {
+    Ok(DeliveryRow {
+        merchant: row.text(0)?,
+        target: row.text(1)?,
+        position: row.int(2)?,
+        attempts: row.int(3)?,
+        due_us: row.int(4)?,
+    })
+}
+
+impl Tx {
+    /// Whether facts wait in the outbox. A look costs no commit.
+    pub async fn outbox_waits(&mut self) -> Result<bool, StoreError> {
+        Ok(self.row("SELECT seq FROM wf_outbox LIMIT 1", &[]).await?.is_some())
+    }
+
+    /// Whether a delivery is due.
+    pub async fn delivery_is_due(&mut self, now_us: i64) -> Result<bool, StoreError> {
+        let sql = "SELECT position FROM delivery WHERE state = 0 AND due_us <= $1 LIMIT 1";
+        Ok(self.row(sql, &[P::I(now_us)]).await?.is_some())
+    }
+
+    /// Takes the relay's turn, the oldest facts of the outbox, and positions for them: the first position comes with
+    /// them. Others wait until this transaction ends.
+    pub async fn relay(&mut self, limit: i64) -> Result<(Vec<OutboxRow>, i64), StoreError> {
+        self.take_numbers("", POSITIONS, 0).await?;
+        let sql = "SELECT merchant, uid, seq, n, topic, body, at_us FROM wf_outbox ORDER BY at_us, merchant, uid, seq, n LIMIT $1";
+        let rows = self.rows(sql, &[P::I(limit)]).await?;
+        let facts = rows
+            .iter()
+            .map(|row| {
+                Ok(OutboxRow {
+                    merchant: row.text(0)?,
+                    uid: row.uid(1)?,
+                    seq: row.int(2)?,
+                    n: row.int(3)?,
+                    topic: row.text(4)?,
+                    body: row.text(5)?,
+                    at_us: row.int(6)?,
+                })
+            })
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        let count = i64::try_from(facts.len()).unwrap_or(i64::MAX);
+        let first = self.take_numbers("", POSITIONS, count).await?;
+        Ok((facts, first))
+    }
+
+    /// Puts a fact of the outbox into the log, told in these words.
+    pub async fn log_event(
+        &mut self,
+        fact: &OutboxRow,
+        position: i64,
+        subject: &str,
+        body: &str,
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT INTO event (merchant, position, id, topic, subject, body, at_us) VALUES ($1,$2,$3,$4,$5,$6,$7)";
+        let id = fact.id();
+        let params = [
+            P::T(&fact.merchant),
+            P::I(position),
+            P::T(&id),
+            P::T(&fact.topic),
+            P::T(subject),
+            P::T(body),
+            P::I(fact.at_us),
+        ];
+        self.exec(sql, &params).await?;
+        let sql = "DELETE FROM wf_outbox WHERE merchant = $1 AND uid = $2 AND seq = $3 AND n = $4";
+        let params = [P::T(&fact.merchant), P::B(fact.uid.as_bytes()), P::I(fact.seq), P::I(fact.n)];
+        self.exec(sql, &params).await.map(|_| ())
+    }
+
+    /// Events after a position, oldest first; with a subject, about that alone.
+    pub async fn events_after(
+        &mut self,
+        merchant: &str,
+        subject: Option<&str>,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<EventRow>, StoreError> {
+        let rows = match subject {
+            Some(subject) => {
+                let sql = "SELECT position, id, topic, subject, body, at_us FROM event WHERE merchant = $1 AND subject = $2 AND subject <> '' AND position > $3 ORDER BY position LIMIT $4";
+                self.rows(sql, &[P::T(merchant), P::T(subject), P::I(after), P::I(limit)]).await?
+            }
+            None => {
+                let sql = "SELECT position, id, topic, subject, body, at_us FROM event WHERE merchant = $1 AND position > $2 ORDER BY position LIMIT $3";
+                self.rows(sql, &[P::T(merchant), P::I(after), P::I(limit)]).await?
+            }
+        };
+        rows.iter().map(event).collect()
+    }
+
+    /// One event.
+    pub async fn event(&mut self, merchant: &str, position: i64) -> Result<Option<EventRow>, StoreError> {
+        let sql = "SELECT position, id, topic, subject, body, at_us FROM event WHERE merchant = $1 AND position = $2";
+        self.row(sql, &[P::T(merchant), P::I(position)]).await?.as_ref().map(event).transpose()
+    }
+
+    /// An event is to be told to a target. Without effect where it is known.
+    pub async fn put_delivery(
+        &mut self,
+        merchant: &str,
+        target: &str,
+        position: i64,
+        now_us: i64,
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT INTO delivery (merchant, target, position, state, attempts, due_us, told, updated_us) VALUES ($1,$2,$3,0,0,$4,'',$4) ON CONFLICT DO NOTHING";
+        self.exec(sql, &[P::T(merchant), P::T(target), P::I(position), P::I(now_us)]).await.map(|_| ())
+    }
+
+    /// Takes deliveries that are due, and keeps them from others until `until_us`. At most `each` of one target: one
+    /// that does not answer takes no more than that.
+    pub async fn take_deliveries(
+        &mut self,
+        now_us: i64,
+        until_us: i64,
+        each: i64,
+        limit: i64,
+    ) -> Result<Vec<DeliveryRow>, StoreError> {
+        // Two hosts that read the same rows write one after the other, and the second finds them taken.
+        let sql = "SELECT merchant, target, position, attempts, due_us FROM (SELECT merchant, target, position, attempts, due_us, ROW_NUMBER() OVER (PARTITION BY merchant, target ORDER BY due_us, position) AS place FROM delivery WHERE state = 0 AND due_us <= $1) AS due WHERE place <= $2 ORDER BY due_us, merchant, target, position LIMIT $3";
+        let due = self.rows(sql, &[P::I(now_us), P::I(each), P::I(limit)]).await?;
+        let mut taken = Vec::new();
+        for row in &due {
+            let mut row = delivery(row)?;
+            let sql = "UPDATE delivery SET due_us = $1, attempts = attempts + 1, updated_us = $2 WHERE merchant = $3 AND target = $4 AND position = $5 AND state = 0 AND due_us = $6";
+            let params = [
+                P::I(until_us),
+                P::I(now_us),
+                P::T(&row.merchant),
+                P::T(&row.target),
+                P::I(row.position),
+                P::I(row.due_us),
+            ];
+            if self.exec(sql, &params).await? == 1 {
+                row.attempts += 1;
+                row.due_us = until_us;
+                taken.push(row);
+            }
+        }
+        Ok(taken)
+    }
+
+    /// A delivery was made. Without effect where somebody else has taken it over since.
+    pub async fn delivered(
+        &mut self,
+        row: &DeliveryRow,
+        told: &str,
+        now_us: i64,
+    ) -> Result<bool, StoreError> {
+        self.end_delivery(row, DELIVERED, told, now_us).await
+    }
+
+    /// A delivery is given up.
+    pub async fn bury_delivery(
+        &mut self,
+        row: &DeliveryRow,
+        told: &str,
+        now_us: i64,
+    ) -> Result<bool, StoreError> {
+        self.end_delivery(row, DEAD, told, now_us).await
+    }
+
+    async fn end_delivery(
+        &mut self,
+        row: &DeliveryRow,
+        state: i64,
+        told: &str,
+        now_us: i64,
+    ) -> Result<bool, StoreError> {
+        let sql = "UPDATE delivery SET state = $1, told = $2, updated_us = $3 WHERE merchant = $4 AND target = $5 AND position = $6 AND state = 0 AND attempts = $7";
+        let params = [
+            P::I(state),
+            P::T(told),
+            P::I(now_us),
+            P::T(&row.merchant),
+            P::T(&row.target),
+            P::I(row.position),
+            P::I(row.attempts),
+        ];
+        Ok(self.exec(sql, &params).await? == 1)
+    }
+
+    /// A try failed: the next one is at `due_us`.
+    pub async fn delay_delivery(
+        &mut self,
+        row: &DeliveryRow,
+        told: &str,
+        due_us: i64,
+        now_us: i64,
+    ) -> Result<bool, StoreError> {
+        let sql = "UPDATE delivery SET due_us = $1, told = $2, updated_us = $3 WHERE merchant = $4 AND target = $5 AND position = $6 AND state = 0 AND attempts = $7";
+        let params = [
+            P::I(due_us),
+            P::T(told),
+            P::I(now_us),
+            P::T(&row.merchant),
+            P::T(&row.target),
+            P::I(row.position),
+            P::I(row.attempts),
+        ];
+        Ok(self.exec(sql, &params).await? == 1)
+    }
+
+    /// Sends again what was told to a target from a position on, delivered or dead; `dead` alone where wanted. Gives
+    /// how many.
+    pub async fn replay(
+        &mut self,
+        merchant: &str,
+        target: &str,
+        from: i64,
+        dead_only: bool,
+        now_us: i64,
+    ) -> Result<u64, StoreError> {
+        let sql = "UPDATE delivery SET state = 0, attempts = 0, due_us = $1, updated_us = $1 WHERE merchant = $2 AND target = $3 AND position >= $4 AND (state = 2 OR (state = 1 AND $5 = 0))";
+        let params = [P::I(now_us), P::T(merchant), P::T(target), P::I(from), P::I(i64::from(dead_only))];
+        self.exec(sql, &params).await
+    }
+
+    /// Deliveries to a target, newest first, before a position.
+    pub async fn deliveries(
+        &mut self,
+        merchant: &str,
+        target: &str,
+        before: i64,
+        limit: i64,
+    ) -> Result<Vec<DeliveryState>, StoreError> {
+        let sql = "SELECT d.position, e.id, e.topic, d.state, d.attempts, d.due_us, d.told, d.updated_us FROM delivery d JOIN event e ON e.merchant = d.merchant AND e.position = d.position WHERE d.merchant = $1 AND d.target = $2 AND d.position < $3 ORDER BY d.position DESC LIMIT $4";
+        let rows = self.rows(sql, &[P::T(merchant), P::T(target), P::I(before), P::I(limit)]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(DeliveryState {
+                    position: row.int(0)?,
+                    event: row.text(1)?,
+                    topic: row.text(2)?,
+                    state: match row.int(3)? {
+                        WAITING => "waiting",
+                        DELIVERED => "delivered",
+                        _ => "dead",
+                    },
+                    attempts: row.int(4)?,
+                    due_us: row.int(5)?,
+                    told: row.text(6)?,
+                    updated_us: row.int(7)?,
+                })
+            })
+            .collect()
+    }
+}
