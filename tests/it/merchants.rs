@@ -199,6 +199,18 @@ async fn secrets_and_tables_are_kept_and_named_and_never_shown() {
     assert!(digest.contains("1 rows"), "{digest}");
     let digest = digest.split_whitespace().next().expect("a digest").to_owned();
     assert!(till(&shop.host, &["table", "list"]).contains(&digest));
+    let other = file(folder.path(), "other.csv", "sku,price\nSKU-ABC-002,1\n");
+    let other = till(&shop.host, &["table", "push", &other]);
+    let list = till(&shop.host, &["table", "list", "--limit", "1"]);
+    assert!(other.starts_with(list.split_whitespace().next().expect("a digest")), "the newest: {list}");
+    let push = ["component", "push", "--slot", "promotion", "--name", "30", "--table"];
+    let config = file(folder.path(), "config.json", &json!({ "title": "T", "ppm": 1 }).to_string());
+    let (table, guest) = (format!("prices={csv}"), wasm(folder.path(), "percent-off"));
+    till(&shop.host, &[&push[..], &[&table, "--config-file", &config, &guest]].concat());
+    let (done, _, err) = try_till(&shop.host, &["table", "delete", &digest], "");
+    assert!(!done && err.contains("409") && err.contains("revision 1 of promotion/30 uses it"), "{err}");
+    till(&shop.host, &["table", "delete", other.split_whitespace().next().expect("a digest")]);
+    assert_eq!(till(&shop.host, &["table", "list"]).lines().count(), 1);
     let bad = file(folder.path(), "bad.csv", "sku,price\nA,1\nA,2\n");
     let (done, _, err) = try_till(&shop.host, &["table", "push", &bad], "");
     assert!(!done && err.contains("`A` is there twice"), "{err}");

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use till_api::{App, Auth};
+use till_registry::Collected;
 
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -18,7 +19,7 @@ use crate::{cli::seed, wiring};
 const DRAIN: Duration = Duration::from_secs(20);
 /// How often canaries are judged: one that fails is gone before many shoppers meet it.
 const TEND_EVERY: Duration = Duration::from_millis(200);
-/// How often remembered commands and unused components are looked through for old ones.
+/// How often remembered commands, and components, tables, uploads and differences are looked through for old ones.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
 /// Where and on what.
@@ -93,9 +94,15 @@ pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
             }
             registry.trim();
             match registry.collect(clock.now_us()).await {
-                Ok(0) => {}
-                Ok(collected) => tracing::info!(collected, "unused components are gone"),
-                Err(error) => tracing::warn!(%error, "collect unused components"),
+                Ok(none) if none == Collected::default() => {}
+                Ok(gone) => tracing::info!(
+                    components = gone.components,
+                    tables = gone.tables,
+                    uploads = gone.uploads,
+                    differences = gone.differences,
+                    "what nobody needs any more is gone"
+                ),
+                Err(error) => tracing::warn!(%error, "collect what nobody needs any more"),
             }
         }
     });

@@ -52,8 +52,8 @@ impl Shadows {
 
     /// Hands a quote over. Does not wait.
     pub(crate) fn compare(&self, made: Made) {
-        if self.made.try_send(made).is_err() {
-            self.registry.leave_out();
+        if let Err(left) = self.made.try_send(made) {
+            self.registry.leave_out(&left.into_inner().merchant);
         }
     }
 }
