@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use till_tests::guest;
-use till_tests::host::{Host, binary, submit_body, token};
+use till_tests::host::{Host, binary, submit_body, token, token_for};
 
 use crate::http::{Shop, open, problem};
 
@@ -216,6 +216,40 @@ async fn secrets_and_tables_are_kept_and_named_and_never_shown() {
     assert!(!done && err.contains("`A` is there twice"), "{err}");
     let (status, body) = shop.admin_as("admin", "GET", "/bindings/nothing", None).await;
     problem(&(status, body), 404, "binding");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merchant_who_sends_slowly_keeps_no_other_from_pushing() {
+    use std::io::{Read as _, Write as _};
+    let shop = open().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let slow = token_for("slow", "bob", "admin", 3_600);
+    let mut sending = vec![];
+    for _ in 0..2 {
+        let address = shop.host.url.strip_prefix("http://").expect("plain HTTP");
+        let mut stream = std::net::TcpStream::connect(address).expect("the host listens");
+        let head = format!(
+            "POST {ADMIN}/components HTTP/1.1\r\nHost: till\r\nAuthorization: Bearer {slow}\r\n\
+             Content-Type: application/json\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).expect("it reads");
+        // The host asks for the body when it has a place for it.
+        let mut answer = [0; 25];
+        stream.read_exact(&mut answer).expect("it answers");
+        assert!(answer.starts_with(b"HTTP/1.1 100"), "{}", String::from_utf8_lossy(&answer));
+        stream.write_all(b"{").expect("it reads");
+        sending.push(stream);
+    }
+    let config = file(folder.path(), "config.json", &json!({ "title": "T", "ppm": 1 }).to_string());
+    let guest = wasm(folder.path(), "percent-off");
+    let push = ["component", "push", "--slot", "promotion", "--name", "30", "--config-file"];
+    let told = till(&shop.host, &[&push[..], &[&config, &guest]].concat());
+    assert!(told.contains("is active in promotion/30"), "{told}");
+    for mut stream in sending {
+        stream.set_nonblocking(true).expect("a socket");
+        let waits = stream.read(&mut [0; 1]).expect_err("it has no answer yet");
+        assert_eq!(waits.kind(), std::io::ErrorKind::WouldBlock, "its body still arrives");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

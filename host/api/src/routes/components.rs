@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 use std::str::FromStr as _;
 
 use axum::body::Body;
-use axum::extract::{FromRequest as _, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use data_encoding::BASE64;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json as value};
 use till_registry::{
     Activation, Change, Difference, DifferencePlace, FailurePolicy, Guard, Known, LifeStep, OwnLimits, Push,
     Pushed, Source, Stage, TableFormat, TableInfo, Trial, TrialReport, Turn,
 };
-use till_sandbox::{Slot, TABLE_BYTES_MAX};
-use tokio::sync::Semaphore;
+use till_sandbox::Slot;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -24,7 +24,8 @@ use super::json;
 use crate::App;
 use crate::auth::Caller;
 use crate::problem::{Code, Problem};
-use crate::read::{At, Fields, Json, Query, Raw};
+use crate::read::{At, Fields, Json, PUSH_BYTES_MAX, Query, TABLE_TEXT_BYTES_MAX, arrive};
+use crate::upload::UPLOADS;
 use crate::wire::time;
 
 /// Scopes that may look.
@@ -33,13 +34,6 @@ const READ: &[&str] = &["components:read", "components", "admin"];
 const CHANGE: &[&str] = &["components", "admin"];
 /// Largest component: gateways with a TLS-free HTTP stack have 2 MB, interpreters 30.
 const WASM_BYTES_MAX: usize = 32 << 20;
-/// Largest push: a component in base64 with its configuration and small tables.
-const PUSH_BYTES_MAX: usize = 48 << 20;
-/// Largest table as text: quotes and commas come on top of what is kept.
-const TABLE_TEXT_BYTES_MAX: usize = TABLE_BYTES_MAX + (64 << 20);
-/// Pushes and tables read at the same time: each may hold 200 MB and a core.
-static UPLOADS: Semaphore = Semaphore::const_new(2);
-
 /// A component for a slot.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
@@ -142,7 +136,7 @@ fn turn_in(fields: &mut Fields<'_>, who: &str) -> Turn {
 }
 
 /// Reads a push; its tables are given as they were sent.
-pub(crate) fn push_in(fields: &mut Fields<'_>, who: &str) -> (Push, BTreeMap<String, Value>) {
+pub(crate) fn push_in(fields: &mut Fields<'_>, who: &str) -> (Push, BTreeMap<String, Box<RawValue>>) {
     let slot = slot_of(fields);
     let name = fields.text("name").unwrap_or_else(|| "default".to_owned());
     let (text, digest) = (fields.text("wasmBase64"), fields.text("component"));
@@ -287,23 +281,26 @@ pub(crate) async fn push(
     request: Request,
 ) -> Result<Response, Problem> {
     caller.needs_one(CHANGE)?;
-    let _place = UPLOADS.acquire().await.map_err(Problem::internal)?;
-    let body = Json::<PUSH_BYTES_MAX>::from_request(request, &app).await?;
+    let mut place = UPLOADS.enter(&caller.merchant).await?;
+    let body = Json::<PUSH_BYTES_MAX>::arrive(request, Some(&mut place)).await?;
+    let mut at_work = place.work(body.0.len()).await?;
     let mut fields = body.fields()?;
     let (mut push, tables) = push_in(&mut fields, &caller.sub);
     fields.finish()?;
     drop(body);
     let now_us = app.runner.clock().now_us();
     for (name, table) in tables {
-        let digest = match table {
-            Value::String(digest) => digest,
-            rows => {
-                let table = till_registry::read_table(TableFormat::Json, rows.to_string().as_bytes())?;
+        let digest = match serde_json::from_str(table.get()) {
+            Ok(digest) => digest,
+            Err(_) => {
+                let table = till_registry::read_table(TableFormat::Json, table.get().as_bytes())?;
                 app.registry.put_table(&caller.merchant, table, &caller.sub, now_us).await?.digest
             }
         };
         push.tables.insert(name, digest);
     }
+    // What follows takes time: it is compiled and tried.
+    at_work.keeps(if let Source::Bytes(wasm) = &push.source { wasm.len() } else { WASM_BYTES_MAX });
     match app.registry.push(&caller.merchant, push, now_us).await? {
         Pushed::Bound(activation) => json(StatusCode::CREATED, &ActivationOut::from(*activation)),
         Pushed::Ready { component, info } => {
@@ -927,10 +924,12 @@ pub(crate) async fn put_table(
         "application/json" => TableFormat::Json,
         _ => return Err(Problem::new(Code::UnsupportedMediaType, "send `text/csv` or `application/json`")),
     };
-    let _place = UPLOADS.acquire().await.map_err(Problem::internal)?;
-    let Raw(bytes) = Raw::<TABLE_TEXT_BYTES_MAX>::from_request(request, &app).await?;
+    let mut place = UPLOADS.enter(&caller.merchant).await?;
+    let bytes = arrive(request, TABLE_TEXT_BYTES_MAX, Some(&mut place)).await?;
+    let mut at_work = place.work(bytes.len()).await?;
     let read = tokio::task::spawn_blocking(move || till_registry::read_table(format, &bytes)).await;
     let table = read.map_err(Problem::internal)??;
+    at_work.keeps(table.content().len());
     let now_us = app.runner.clock().now_us();
     let kept = app.registry.put_table(&caller.merchant, table, &caller.sub, now_us).await?;
     json(StatusCode::CREATED, &TableOut::from(kept))
