@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use till_tests::guest;
-use till_tests::host::{Host, binary, submit_body, token};
+use till_tests::host::{Host, binary, submit_body, token, token_for};
 
 use crate::http::{Shop, open, problem};
 
@@ -199,11 +199,57 @@ async fn secrets_and_tables_are_kept_and_named_and_never_shown() {
     assert!(digest.contains("1 rows"), "{digest}");
     let digest = digest.split_whitespace().next().expect("a digest").to_owned();
     assert!(till(&shop.host, &["table", "list"]).contains(&digest));
+    let other = file(folder.path(), "other.csv", "sku,price\nSKU-ABC-002,1\n");
+    let other = till(&shop.host, &["table", "push", &other]);
+    let list = till(&shop.host, &["table", "list", "--limit", "1"]);
+    assert!(other.starts_with(list.split_whitespace().next().expect("a digest")), "the newest: {list}");
+    let push = ["component", "push", "--slot", "promotion", "--name", "30", "--table"];
+    let config = file(folder.path(), "config.json", &json!({ "title": "T", "ppm": 1 }).to_string());
+    let (table, guest) = (format!("prices={csv}"), wasm(folder.path(), "percent-off"));
+    till(&shop.host, &[&push[..], &[&table, "--config-file", &config, &guest]].concat());
+    let (done, _, err) = try_till(&shop.host, &["table", "delete", &digest], "");
+    assert!(!done && err.contains("409") && err.contains("revision 1 of promotion/30 uses it"), "{err}");
+    till(&shop.host, &["table", "delete", other.split_whitespace().next().expect("a digest")]);
+    assert_eq!(till(&shop.host, &["table", "list"]).lines().count(), 1);
     let bad = file(folder.path(), "bad.csv", "sku,price\nA,1\nA,2\n");
     let (done, _, err) = try_till(&shop.host, &["table", "push", &bad], "");
     assert!(!done && err.contains("`A` is there twice"), "{err}");
     let (status, body) = shop.admin_as("admin", "GET", "/bindings/nothing", None).await;
     problem(&(status, body), 404, "binding");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merchant_who_sends_slowly_keeps_no_other_from_pushing() {
+    use std::io::{Read as _, Write as _};
+    let shop = open().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let slow = token_for("slow", "bob", "admin", 3_600);
+    let mut sending = vec![];
+    for _ in 0..2 {
+        let address = shop.host.url.strip_prefix("http://").expect("plain HTTP");
+        let mut stream = std::net::TcpStream::connect(address).expect("the host listens");
+        let head = format!(
+            "POST {ADMIN}/components HTTP/1.1\r\nHost: till\r\nAuthorization: Bearer {slow}\r\n\
+             Content-Type: application/json\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).expect("it reads");
+        // The host asks for the body when it has a place for it.
+        let mut answer = [0; 25];
+        stream.read_exact(&mut answer).expect("it answers");
+        assert!(answer.starts_with(b"HTTP/1.1 100"), "{}", String::from_utf8_lossy(&answer));
+        stream.write_all(b"{").expect("it reads");
+        sending.push(stream);
+    }
+    let config = file(folder.path(), "config.json", &json!({ "title": "T", "ppm": 1 }).to_string());
+    let guest = wasm(folder.path(), "percent-off");
+    let push = ["component", "push", "--slot", "promotion", "--name", "30", "--config-file"];
+    let told = till(&shop.host, &[&push[..], &[&config, &guest]].concat());
+    assert!(told.contains("is active in promotion/30"), "{told}");
+    for mut stream in sending {
+        stream.set_nonblocking(true).expect("a socket");
+        let waits = stream.read(&mut [0; 1]).expect_err("it has no answer yet");
+        assert_eq!(waits.kind(), std::io::ErrorKind::WouldBlock, "its body still arrives");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 use till_commerce::trial::backtest::Backtest;
 use till_commerce::{Phase, SessionView};
 use till_registry::{
-    Error, FailurePolicy, Guard, PPM, Push, Pushed, Source, Stage, TableFormat, Turn, read_table,
+    Collected, Difference, DifferencePlace, Error, FailurePolicy, Guard, PPM, Push, Pushed, Source, Stage,
+    TableFormat, TrialPlace, Turn, read_table,
 };
-use till_sandbox::Slot;
+use till_sandbox::{Slot, Table};
 use till_tests::{
     CUSTOMER, MERCHANT, PATIENCE, SECRETS, TestTill, customer, demo_config, expect_phase, worked_inputs,
 };
@@ -122,7 +123,7 @@ async fn a_canary_that_fails_goes_back_by_itself_and_no_shopper_notices() {
         assert!(sessions <= 30, "ten calls are enough to tell");
     }
     assert_eq!(returned, ["promotion/30: 10 of 10 calls failed; at most 2.00 % may"]);
-    let now = till.registry.activations(MERCHANT).await.unwrap();
+    let now = till.registry.activations(MERCHANT, ("", ""), 50).await.unwrap();
     let place = now.iter().find(|a| a.name == "30").expect("the binding");
     assert_eq!((place.trial.as_ref(), &place.digest), (None, &made.digest));
     let history = till.registry.history(MERCHANT, Slot::Promotion, "30", i64::MAX, 1).await.unwrap();
@@ -209,7 +210,7 @@ async fn a_shadow_changes_nothing_and_tells_what_it_would_have_changed() {
     .await;
     let report = till.registry.trial(MERCHANT, place.0, place.1).await.unwrap();
     assert_eq!((report.count.compared, report.count.differing, report.count.failed), (1, 1, 0));
-    let rows = till.registry.differences(MERCHANT, place.0, place.1, i64::MAX, 10).await.unwrap();
+    let rows = till.registry.differences(MERCHANT, place.0, place.1, None, 10).await.unwrap().1;
     assert_eq!(rows.len(), 1);
     let difference = &rows[0].body;
     let delta = difference["after"].as_i64().unwrap() - difference["before"].as_i64().unwrap();
@@ -239,7 +240,7 @@ async fn a_shadow_changes_nothing_and_tells_what_it_would_have_changed() {
     let view = till.edit(&session.id, json!({ "notes": "and again" })).await;
     assert_eq!((view.fault.as_ref(), taken(&view)), (None, Some(250)));
     until("the failure", async || {
-        let rows = till.registry.differences(MERCHANT, place.0, place.1, i64::MAX, 10).await.unwrap();
+        let rows = till.registry.differences(MERCHANT, place.0, place.1, None, 10).await.unwrap().1;
         rows.iter().any(|row| row.body["failure"].to_string().contains("fuel"))
     })
     .await;
@@ -251,7 +252,7 @@ async fn a_shadow_changes_nothing_and_tells_what_it_would_have_changed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_slot_can_fall_back_or_be_left_out_where_the_merchant_says_so() {
     let till = TestTill::start().await;
-    let good = till.registry.activations(MERCHANT).await.unwrap();
+    let good = till.registry.activations(MERCHANT, ("", ""), 50).await.unwrap();
     let digest = |slot: Slot| good.iter().find(|a| a.slot == slot.as_str()).expect("bound").digest.clone();
     let quoted = till.worked_example().await;
     let before = quoted.quote.unwrap().totals.unwrap();
@@ -328,7 +329,7 @@ async fn a_revoked_component_stops_at_once_and_what_a_shopper_saw_is_not_charged
     assert!(matches!(refused, Error::Revoked { .. }), "{refused}");
     let back = till.registry.roll_back(MERCHANT, turn(Slot::Promotion, "30"), None, 3).await.unwrap_err();
     assert!(back.to_string().contains("revoked"), "{back}");
-    let life = till.registry.component(MERCHANT, &kept.component).await.unwrap();
+    let life = till.registry.component(MERCHANT, &kept.component, 0, 10).await.unwrap();
     let states: Vec<&str> = life[0].1.iter().map(|step| step.state.as_str()).collect();
     assert_eq!(states, ["uploaded", "validated", "compiled", "ready", "revoked"]);
     assert_eq!(life[0].1[4].why, "it leaks");
@@ -342,7 +343,7 @@ async fn a_revoked_gateway_with_money_in_the_air_waits_for_one_that_adopts_it() 
     till.simulator.behave("capture", "timeout_after").await;
     let view = till.submit(&quoted.id, json!({})).await;
     assert_eq!(view.phase, Phase::PaymentUnknown);
-    let gateways = till.registry.activations(MERCHANT).await.unwrap();
+    let gateways = till.registry.activations(MERCHANT, ("", ""), 50).await.unwrap();
     let gateway = gateways.iter().find(|a| a.slot == "payment-gateway").expect("bound");
     let done = till.registry.revoke(MERCHANT, &gateway.component, "ana", "it leaks", 1).await.unwrap();
     assert_eq!(done.left, ["payment-gateway/default"], "there is nothing to go back to");
@@ -432,13 +433,13 @@ async fn a_component_in_use_is_not_deleted_and_an_unused_one_is_collected() {
     else {
         panic!("it is kept")
     };
-    assert_eq!(till.registry.collect(till.clock_us()).await.unwrap(), 0, "it is young");
+    assert_eq!(till.registry.collect(till.clock_us()).await.unwrap(), Collected::default(), "it is young");
     let later = till.clock_us() + till_registry::UNUSED_KEPT_US + 1;
-    assert_eq!(till.registry.collect(later).await.unwrap(), 1);
-    let life = till.registry.component(MERCHANT, &component).await.unwrap();
+    assert_eq!(till.registry.collect(later).await.unwrap().components, 1);
+    let life = till.registry.component(MERCHANT, &component, 0, 10).await.unwrap();
     assert_eq!(life[0].0.state, "collected");
     assert!(matches!(till.registry.binary(MERCHANT, &component).await, Err(Error::NotFound { .. })));
-    assert_eq!(till.registry.component(MERCHANT, &used.component).await.unwrap()[0].0.state, "ready");
+    assert_eq!(till.registry.component(MERCHANT, &used.component, 0, 10).await.unwrap()[0].0.state, "ready");
     // Pushed again it lives again; by its digest it can be used elsewhere.
     let push = till.pushed(Slot::Promotion, "50", "percent-off", off(1));
     till.take(Push { source: Source::Bytes(with_a_section(wasm)), ..push }).await;
@@ -474,6 +475,197 @@ async fn a_table_of_a_million_rows_is_kept_once_and_looked_up_by_a_pinned_digest
     let push = Push { tables: [("prices".to_owned(), "0".repeat(64))].into(), ..push };
     let refused = till.registry.push(MERCHANT, push, 0).await.unwrap_err();
     assert!(refused.to_string().contains("upload it first"), "{refused}");
+}
+
+fn small_table(rate: &str) -> Table {
+    read_table(TableFormat::Json, json!({ "94105": rate }).to_string().as_bytes()).expect("a table")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_in_use_is_not_deleted_and_an_unused_one_is_collected() {
+    let till = TestTill::start().await;
+    let now = till.clock_us();
+    let put = async |rate: &str, at_us: i64| {
+        till.registry.put_table(MERCHANT, small_table(rate), "ana", at_us).await.unwrap().digest
+    };
+    let with = |table: &str, n: i64| {
+        let push = till.pushed(Slot::Promotion, "30", "percent-off", off(n.try_into().unwrap()));
+        Push { tables: [("rates".to_owned(), table.to_owned())].into(), ..push }
+    };
+    let delete = async |table: &str| till.registry.delete_table(MERCHANT, table, "ana", now).await;
+    let listed = async || -> Vec<String> {
+        let all = till.registry.tables(MERCHANT, (i64::MAX, ""), 50).await.unwrap();
+        all.into_iter().map(|table| table.digest).collect()
+    };
+    // By what is active, by what can be gone back to, by a trial, by a checkout under way.
+    let (active, tried, idle) = (put("1", now).await, put("2", now).await, put("3", now).await);
+    till.take(with(&active, 10_000)).await;
+    let refused = delete(&active).await.unwrap_err();
+    assert!(refused.to_string().contains("in use: revision 1 of promotion/30"), "{refused}");
+    // It does not fall back on the active one, which is then used by nobody but the history.
+    let policy = Some(FailurePolicy::Refuse);
+    till.take(Push { stage: canary(PPM), policy, ..with(&tried, 20_000) }).await;
+    let session = till.session(CUSTOMER, 1).await;
+    assert_eq!(taken(&session), Some(500));
+    let refused = delete(&tried).await.unwrap_err();
+    assert!(refused.to_string().contains("in use: revision 2 of promotion/30"), "{refused}");
+    for n in 0..till_registry::KEPT_REVISIONS {
+        till.take(till.pushed(Slot::Promotion, "30", "percent-off", off(30_000 + u32::try_from(n).unwrap())))
+            .await;
+    }
+    let refused = delete(&tried).await.unwrap_err();
+    assert!(refused.to_string().contains("1 checkouts under way have it"), "{refused}");
+    assert!(matches!(delete(&"0".repeat(64)).await, Err(Error::NotFound { .. })));
+    // Nothing uses these: by hand at once, by itself after some weeks.
+    delete(&active).await.unwrap();
+    let old = now + till_registry::UNUSED_KEPT_US;
+    assert_eq!(till.registry.collect(old).await.unwrap().tables, 0, "it is young");
+    let again = put("2", old).await;
+    assert_eq!(again, tried);
+    assert_eq!(till.registry.collect(old + 1).await.unwrap().tables, 1);
+    assert_eq!(listed().await, [tried], "the pinned one stays");
+    let events = till.store.read().await.unwrap().events(MERCHANT, "table.collected", 10).await.unwrap();
+    let mut told: Vec<_> =
+        events.iter().map(|(event, _)| (event.body["table"].clone(), event.body["who"].clone())).collect();
+    told.sort_by_key(|(_, who)| who.to_string());
+    assert_eq!(told, [(json!(active), json!("ana")), (json!(idle), json!("till"))]);
+    for part in [&active, &idle] {
+        assert_eq!(till.store.read().await.unwrap().lookup_part(MERCHANT, part, 0).await.unwrap(), None);
+    }
+    // What is gone is not used again without being uploaded again, then it is.
+    let refused = till.registry.roll_back(MERCHANT, turn(Slot::Promotion, "30"), Some(1), now).await;
+    let refused = refused.unwrap_err();
+    assert!(refused.to_string().contains(&format!("its table {active} is not there")), "{refused}");
+    assert_eq!(put("1", now).await, active);
+    till.registry.roll_back(MERCHANT, turn(Slot::Promotion, "30"), Some(1), now).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_upload_left_behind_is_swept_away_and_one_that_goes_on_is_not() {
+    let till = TestTill::start().await;
+    let now = till.clock_us();
+    let table = small_table("7");
+    let digest = table.digest().to_string();
+    // A host died in the middle of it.
+    let (id, part) = (digest.clone(), b"half".to_vec());
+    let put = till.store.transact(move |tx| {
+        let (id, part) = (id.clone(), part.clone());
+        Box::pin(async move { tx.put_lookup_part(MERCHANT, &id, (0, &part), now).await })
+    });
+    put.await.unwrap();
+    let part = async || till.store.read().await.unwrap().lookup_part(MERCHANT, &digest, 0).await.unwrap();
+    assert_eq!(
+        till.registry.collect(now + till_registry::UPLOAD_KEPT_US).await.unwrap(),
+        Collected::default()
+    );
+    assert!(part().await.is_some());
+    let later = now + till_registry::UPLOAD_KEPT_US + 1;
+    assert_eq!(till.registry.collect(later).await.unwrap().uploads, 1);
+    assert_eq!(part().await, None);
+    // Many put and many delete the same rows at once: at the end it is there whole, or not at all.
+    let till = Arc::new(till);
+    for round in 0..20 {
+        let mut tasks = tokio::task::JoinSet::new();
+        for n in 0..4 {
+            let (till, table, digest) = (till.clone(), table.clone(), digest.clone());
+            tasks.spawn(async move {
+                if n % 2 == 0 {
+                    till.registry.put_table(MERCHANT, table, "ana", later).await.unwrap();
+                } else {
+                    match till.registry.delete_table(MERCHANT, &digest, "ben", later).await {
+                        Ok(()) | Err(Error::NotFound { .. }) => {}
+                        Err(other) => panic!("{other}"),
+                    }
+                }
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            done.unwrap();
+        }
+        let row = till.store.read().await.unwrap().lookup(MERCHANT, &digest).await.unwrap();
+        if row.is_some() {
+            let read = till.another_host().table(MERCHANT, &digest).await.unwrap();
+            assert_eq!(read.get("94105"), Some("7"), "round {round}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_use_and_the_life_of_a_component_are_read_part_by_part() {
+    let till = TestTill::start().await;
+    till.registry.retire(MERCHANT, turn(Slot::Tax, "default"), 0).await.unwrap();
+    let mut places = vec![];
+    let mut at = (String::new(), String::new());
+    loop {
+        let part = till.registry.activations(MERCHANT, (&at.0, &at.1), 2).await.unwrap();
+        let Some(last) = part.last() else { break };
+        at = (last.slot.clone(), last.name.clone());
+        places.extend(part.iter().map(|a| format!("{}/{}", a.slot, a.name)));
+    }
+    assert_eq!(places, ["payment-gateway/default", "pricing/default", "promotion/10", "shipping/default"]);
+    let all = till.registry.activations(MERCHANT, ("", ""), 50).await.unwrap();
+    let mut life = vec![];
+    while let part = till
+        .registry
+        .component(MERCHANT, &all[0].component, life.len().try_into().unwrap(), 3)
+        .await
+        .unwrap()
+        .remove(0)
+        .1
+        && !part.is_empty()
+    {
+        assert!(part.len() <= 3);
+        life.extend(part.into_iter().map(|step| step.state));
+    }
+    assert_eq!(life, ["uploaded", "validated", "compiled", "ready"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn differences_are_kept_for_a_time_and_read_part_by_part() {
+    let till = TestTill::start().await;
+    till.push(Slot::Promotion, "30", "percent-off", off(10_000), FailurePolicy::Refuse).await;
+    let push = till.pushed(Slot::Promotion, "30", "percent-off", off(20_000));
+    let shadow = till.take(Push { stage: Stage::Shadow, ..push }).await;
+    let key = TrialPlace { slot: "promotion".to_owned(), name: "30".to_owned(), revision: shadow.revision };
+    let now = till.clock_us();
+    for n in 0..5_u8 {
+        // All at one time.
+        let row = Difference { uid: Uuid::from_bytes([n; 16]), at_us: now, body: json!({ "n": n }) };
+        till.registry.count_comparison(MERCHANT, &key, 1, Some(row)).await.unwrap();
+    }
+    let mut read = vec![];
+    let mut after = None;
+    loop {
+        let part = till.registry.differences(MERCHANT, Slot::Promotion, "30", after, 2).await.unwrap();
+        let Some(last) = part.1.last() else { break };
+        after = Some(DifferencePlace { revision: part.0, at_us: last.at_us, uid: last.uid });
+        read.extend(part.1.iter().map(|row| row.body["n"].clone()));
+        // Another trial begins while this one is read.
+        let push = till.pushed(Slot::Promotion, "30", "percent-off", off(30_000));
+        till.take(Push { stage: Stage::Shadow, ..push }).await;
+    }
+    assert_eq!(json!(read), json!([4, 3, 2, 1, 0]));
+    let kept = till_registry::DIFFERENCES_KEPT_US;
+    assert_eq!(till.registry.collect(now + kept).await.unwrap(), Collected::default());
+    assert_eq!(till.registry.collect(now + kept + 1).await.unwrap().differences, 5);
+    // The newest stay, where there are too many.
+    let most = usize::try_from(till_registry::DIFFERENCES_KEPT).unwrap();
+    let put = till.store.transact(move |tx| {
+        let key = key.clone();
+        Box::pin(async move {
+            for n in 0..most + 3 {
+                let row = Difference { uid: Uuid::from_u128(n as u128), at_us: now, body: json!({ "n": n }) };
+                tx.put_difference(MERCHANT, &key, &row).await?;
+            }
+            Ok(())
+        })
+    });
+    put.await.unwrap();
+    assert_eq!(till.registry.collect(now).await.unwrap().differences, 3);
+    let from = DifferencePlace { revision: shadow.revision, at_us: now, uid: Uuid::from_u128(4) };
+    let oldest = till.registry.differences(MERCHANT, Slot::Promotion, "30", Some(from), 9).await.unwrap().1;
+    assert_eq!(oldest.len(), 1, "{oldest:?}");
+    assert_eq!(oldest[0].body, json!({ "n": 3 }));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -545,7 +737,7 @@ async fn what_a_component_was_asked_is_told_with_the_same_bytes_each_time() {
 async fn a_revoked_gateway_does_not_stop_those_who_have_not_paid_and_a_stranger_proves_nothing() {
     let till = TestTill::start().await;
     let quoted = till.worked_example().await;
-    let gateways = till.registry.activations(MERCHANT).await.unwrap();
+    let gateways = till.registry.activations(MERCHANT, ("", ""), 50).await.unwrap();
     let gateway = gateways.iter().find(|a| a.slot == "payment-gateway").expect("bound");
     let mut config = demo_config("sim-gateway");
     config["base_url"] = json!(till.simulator.url);
@@ -581,7 +773,7 @@ async fn going_back_from_a_revoked_component_skips_what_was_rolled_away_from_and
     till.registry.roll_back(MERCHANT, turn(Slot::Promotion, "30"), None, 1).await.unwrap();
     let tried = till.take(Push { stage: canary(1), ..with(4) }).await;
     till.registry.revoke(MERCHANT, &second.component, "ana", "it leaks", 2).await.unwrap();
-    let now = till.registry.activations(MERCHANT).await.unwrap();
+    let now = till.registry.activations(MERCHANT, ("", ""), 50).await.unwrap();
     let place = now.iter().find(|a| a.name == "30").expect("bound");
     assert_eq!(place.digest, first.digest, "not the third");
     assert_eq!(place.trial, tried.trial);

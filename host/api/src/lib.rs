@@ -22,6 +22,7 @@ mod routes;
 mod serve;
 #[cfg(test)]
 mod tests;
+mod upload;
 mod wire;
 
 use std::sync::Arc;

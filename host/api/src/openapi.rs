@@ -43,7 +43,7 @@ struct ProblemOut {
         components::push, components::components, components::uploaded, components::component, components::binary, components::delete,
         components::revoke, components::roll_back, components::retire, components::canary, components::promote, components::withdraw,
         components::history, components::trial, components::differences, components::record, components::recorded, components::binding,
-        components::put_table, components::tables, components::table, components::put_secret, components::secrets, components::drop_secret,
+        components::put_table, components::tables, components::table, components::delete_table, components::put_secret, components::secrets, components::drop_secret,
         admin::counters, admin::settings, admin::put_settings, admin::put_product,
         admin::put_customer, admin::put_stock,
         webhooks::take,

@@ -114,13 +114,13 @@ codes! {
     KeyReused "key-reused" 422 "The idempotency key was used for another request"
         "The same `Idempotency-Key` came with another body. Use a fresh key for a new request."
     RateLimited "rate-limited" 429 "Too many requests"
-        "This customer sent more requests than allowed. `Retry-After` tells when to go on."
+        "More requests came than are taken at a time. `detail` tells of what, and `Retry-After` when to send it again."
     Internal "internal" 500 "Something went wrong on our side"
         "The request could not be finished. It is logged under `trace_id`; tell it to the operator. Nothing is lost: a checkout under way goes on by itself."
     ComponentFailed "component-failed" 502 "A part of the shop did not answer"
         "A component of the merchant failed; nothing was charged. `detail` names it. Try again, or tell the merchant."
     Unavailable "unavailable" 503 "Try again later"
-        "The database cannot be reached, or the host is stopping. Send the request again after `Retry-After`."
+        "The database cannot be reached, the host is stopping, or uploads use the memory there is for them. Send the request again after `Retry-After`."
 }
 
 /// A field of a request that is wrong.

@@ -15,12 +15,18 @@ use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use till_model::money::{Currency, Money};
+use till_sandbox::TABLE_BYTES_MAX;
 
 use crate::App;
 use crate::problem::{Code, FieldError, Problem};
+use crate::upload::Place;
 
 /// Largest ordinary body. A cart of 500 lines has 60 kB; addresses and notes add a few.
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
+/// Largest push: a component in base64 with its configuration and small tables.
+pub(crate) const PUSH_BYTES_MAX: usize = 48 << 20;
+/// Largest table as text: quotes and commas come on top of what is kept.
+pub(crate) const TABLE_TEXT_BYTES_MAX: usize = TABLE_BYTES_MAX + (64 << 20);
 /// Longest time a body may take to arrive. 1 MiB comes through a 300 kbit/s line in that time.
 const BODY_WAIT: Duration = Duration::from_secs(30);
 /// Wrong fields told at once; more tell nothing new.
@@ -35,23 +41,37 @@ impl<const MAX: usize> FromRequest<App> for Raw<MAX> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &App) -> Result<Raw<MAX>, Problem> {
-        let length =
-            request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-        if length.is_some_and(|length| length > MAX as u64) {
-            return Err(too_large(MAX));
-        }
-        match tokio::time::timeout(BODY_WAIT, collect(request.into_body(), MAX)).await {
-            Ok(body) => Ok(Raw(body?)),
-            Err(_) => {
-                let seconds = BODY_WAIT.as_secs();
-                Err(Problem::new(Code::RequestTimeout, format!("the body did not arrive within {seconds} s"))
-                    .header(header::CONNECTION, "close"))
-            }
+        Ok(Raw(arrive(request, MAX, None).await?))
+    }
+}
+
+/// A whole body of at most `max` bytes. An upload takes memory for it out of its place.
+pub(crate) async fn arrive(
+    request: Request,
+    max: usize,
+    place: Option<&mut Place<'_>>,
+) -> Result<Bytes, Problem> {
+    let length =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > max as u64) {
+        return Err(too_large(max));
+    }
+    match tokio::time::timeout(BODY_WAIT, collect(request.into_body(), max, length, place)).await {
+        Ok(body) => body,
+        Err(_) => {
+            let seconds = BODY_WAIT.as_secs();
+            Err(Problem::new(Code::RequestTimeout, format!("the body did not arrive within {seconds} s"))
+                .header(header::CONNECTION, "close"))
         }
     }
 }
 
-async fn collect(mut body: Body, max: usize) -> Result<Bytes, Problem> {
+async fn collect(
+    mut body: Body,
+    max: usize,
+    length: Option<u64>,
+    mut place: Option<&mut Place<'_>>,
+) -> Result<Bytes, Problem> {
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -60,11 +80,20 @@ async fn collect(mut body: Body, max: usize) -> Result<Bytes, Problem> {
         if first.len() + all.len() + data.len() > max {
             return Err(too_large(max));
         }
+        if let Some(place) = &mut place {
+            // Where the length is not told, the buffer grows, and is up to twice as large as what is in it.
+            let factor = if length.is_some() { 1 } else { 2 };
+            place.holds(factor * (first.len() + all.len() + data.len())).await?;
+        }
         if first.is_empty() && all.is_empty() {
             first = data; // Most bodies are one piece, and stay it.
             continue;
         }
         if all.is_empty() {
+            // An upload has its buffer at once; pages of it that nothing was written to take no memory.
+            if let Some(length) = length.filter(|_| place.is_some()) {
+                all.reserve(usize::try_from(length).unwrap_or(max).min(max));
+            }
             all.extend_from_slice(&first);
             first = Bytes::new();
         }
@@ -85,9 +114,19 @@ pub(crate) struct Json<const MAX: usize = BODY_BYTES_MAX>(pub(crate) Bytes);
 impl<const MAX: usize> FromRequest<App> for Json<MAX> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &App) -> Result<Json<MAX>, Problem> {
+    async fn from_request(request: Request, _: &App) -> Result<Json<MAX>, Problem> {
+        Json::arrive(request, None).await
+    }
+}
+
+impl<const MAX: usize> Json<MAX> {
+    /// A whole body. An upload takes memory for it out of its place.
+    pub(crate) async fn arrive(
+        request: Request,
+        place: Option<&mut Place<'_>>,
+    ) -> Result<Json<MAX>, Problem> {
         let kind = request.headers().get(header::CONTENT_TYPE).map(|v| v.to_str().unwrap_or("?").to_owned());
-        let Raw(body) = Raw::<MAX>::from_request(request, app).await?;
+        let body = arrive(request, MAX, place).await?;
         let essence =
             kind.as_deref().map(|k| k.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
         match essence {
@@ -101,9 +140,7 @@ impl<const MAX: usize> FromRequest<App> for Json<MAX> {
             }
         }
     }
-}
 
-impl<const MAX: usize> Json<MAX> {
     /// The body as an object.
     pub(crate) fn fields(&self) -> Result<Fields<'_>, Problem> {
         Fields::of(&self.0)

@@ -337,6 +337,96 @@ async fn connections_are_served_and_finished_before_the_host_stops() {
     assert_eq!(stream.read(&mut answer).await.unwrap(), 0);
 }
 
+#[tokio::test]
+async fn tables_of_one_microsecond_are_listed_part_by_part_none_lost_and_none_twice() {
+    let bench = Bench::open().await;
+    let admin = bench.token("boss", "m", "admin");
+    let put = async |n: usize| {
+        let (response, table) =
+            bench.call("POST", "/api/v1/admin/tables", &admin, Some(json!({ "key": n.to_string() }))).await;
+        assert_eq!(response.status(), StatusCode::CREATED, "{table}");
+        table["digest"].as_str().unwrap().to_owned()
+    };
+    let mut made = vec![];
+    for n in 0..5 {
+        made.push(put(n).await);
+    }
+    let mut listed = vec![];
+    let mut path = "/api/v1/admin/tables?limit=2".to_owned();
+    loop {
+        let (_, part) = bench.call("GET", &path, &admin, None).await;
+        let tables = part["tables"].as_array().unwrap();
+        assert!(tables.len() <= 2);
+        listed.extend(tables.iter().map(|table| table["digest"].as_str().unwrap().to_owned()));
+        let Some(next) = part["nextBefore"].as_str() else { break };
+        path = format!("/api/v1/admin/tables?limit=2&before={next}");
+    }
+    listed.sort();
+    made.sort();
+    assert_eq!(listed, made);
+    for before in ["x", "1", "1.a.b", "a.b"] {
+        let path = format!("/api/v1/admin/tables?before={before}");
+        let (response, problem) = bench.call("GET", &path, &admin, None).await;
+        assert_eq!(response.status().as_u16(), 422, "{before}");
+        assert_eq!(problem["errors"][0]["why"], "`nextBefore` of the part before is needed");
+    }
+    let path = format!("/api/v1/admin/tables/{}", made[0]);
+    let reader = bench.token("boss", "m", "components:read");
+    assert_eq!(bench.call("DELETE", &path, &reader, None).await.0.status(), StatusCode::FORBIDDEN);
+    let other = bench.token("boss", "other", "admin");
+    assert_eq!(bench.call("DELETE", &path, &other, None).await.0.status(), StatusCode::NOT_FOUND);
+    assert_eq!(bench.call("DELETE", &path, &admin, None).await.0.status(), StatusCode::NO_CONTENT);
+    assert_eq!(bench.call("DELETE", &path, &admin, None).await.0.status(), StatusCode::NOT_FOUND);
+    assert_eq!(bench.call("GET", &path, &admin, None).await.0.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_table_sent_with_a_push_keeps_its_digits() {
+    let bench = Bench::open().await;
+    let admin = bench.token("boss", "m", "admin");
+    let body = r#"{"slot": "tax", "wasmBase64": "AAAA", "tables": {"rates": {"94105": 9.90}}}"#;
+    let request = Request::post("/api/v1/admin/components").header(header::AUTHORIZATION, &admin);
+    let request = request.header(header::CONTENT_TYPE, "application/json").body(Body::from(body)).unwrap();
+    let (response, problem) = bench.send(request).await;
+    assert_eq!((response.status().as_u16(), &problem["code"]), (422, &json!("invalid-component")));
+    // The component is none; the table was kept before it was looked at.
+    let (_, list) = bench.call("GET", "/api/v1/admin/tables", &admin, None).await;
+    let digest = list["tables"][0]["digest"].as_str().unwrap();
+    let (_, content) = bench.call("GET", &format!("/api/v1/admin/tables/{digest}"), &admin, None).await;
+    assert!(content.as_str().unwrap().ends_with("941059.90"), "{content}");
+}
+
+#[tokio::test]
+async fn slow_bodies_of_one_merchant_keep_no_other_from_uploading() {
+    use futures::StreamExt as _;
+    let bench = Bench::open().await;
+    let slow = |sub: &str| {
+        let (begun, arrived) = tokio::sync::oneshot::channel::<()>();
+        let first = futures::stream::once(async move {
+            drop(begun);
+            Ok::<_, std::io::Error>(bytes::Bytes::from_static(b"key,value\n"))
+        });
+        let body = Body::from_stream(first.chain(futures::stream::pending()));
+        let request = Request::post("/api/v1/admin/tables").header(header::CONTENT_TYPE, "text/csv");
+        let request = request.header(header::AUTHORIZATION, bench.token(sub, "slow", "admin"));
+        (tokio::spawn(bench.router.clone().oneshot(request.body(body).unwrap())), arrived)
+    };
+    let (mut waiting, mut arrived) = (vec![], vec![]);
+    for sub in ["a", "b"] {
+        let (task, begun) = slow(sub);
+        waiting.push(task);
+        arrived.push(begun);
+    }
+    for begun in arrived {
+        assert!(begun.await.is_err(), "its body is being read");
+    }
+    let quick = bench.token("c", "quick", "admin");
+    let (response, table) =
+        bench.call("POST", "/api/v1/admin/tables", &quick, Some(json!({ "key": "value" }))).await;
+    assert_eq!(response.status(), StatusCode::CREATED, "{table}");
+    assert!(waiting.iter().all(|task| !task.is_finished()), "the others still arrive");
+}
+
 /// The fields that are read are those that are described.
 #[test]
 fn request_bodies_are_described_as_they_are_read() {

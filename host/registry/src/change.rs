@@ -2,9 +2,11 @@
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::str::FromStr as _;
 use till_engine::step::Event;
 use till_sandbox::Slot;
+use till_store::Tx;
 use till_store::tables::binding::{BindingRow, BodyRow};
 use uuid::Uuid;
 
@@ -454,11 +456,16 @@ impl Registry {
         Ok((component, info))
     }
 
-    /// What the slots of a merchant use now.
-    pub async fn activations(&self, merchant: &str) -> Result<Vec<Activation>, Error> {
-        let rows = self.store.read().await?.bindings(merchant).await?;
+    /// What the slots of a merchant use now, in the order of slot and name, after a place.
+    pub async fn activations(
+        &self,
+        merchant: &str,
+        after: (&str, &str),
+        limit: i64,
+    ) -> Result<Vec<Activation>, Error> {
+        let rows = self.store.read().await?.bindings_after(merchant, after, limit).await?;
         let mut all = Vec::with_capacity(rows.len());
-        for row in rows.into_iter().filter(|row| !(row.digest.is_empty() && row.trial.is_empty())) {
+        for row in rows {
             all.push(self.activation(merchant, row).await?);
         }
         Ok(all)
@@ -525,6 +532,9 @@ impl Registry {
                                 return Ok(Written::Not(state));
                             }
                         }
+                        if let Some(table) = missing_table(tx, &owner, &used).await? {
+                            return Ok(Written::Without(table));
+                        }
                     }
                     let put = tx.put_binding(&owner, &written).await?;
                     if put {
@@ -542,6 +552,11 @@ impl Registry {
                 Written::Not(state) => {
                     return Err(Error::not_now(format!(
                         "its component is {state} by now; push one that is ready"
+                    )));
+                }
+                Written::Without(table) => {
+                    return Err(Error::not_now(format!(
+                        "its table {table} is not there any more; upload the same rows again"
                     )));
                 }
             }
@@ -562,6 +577,35 @@ enum Written {
     Taken,
     /// A component it brings in is in this state.
     Not(String),
+    /// This table that it needs is gone.
+    Without(String),
+}
+
+/// A table that these bindings or what they fall back on need, and that is gone. Those that are there stay until the
+/// transaction ends.
+async fn missing_table(
+    tx: &mut Tx,
+    merchant: &str,
+    bindings: &[String],
+) -> Result<Option<String>, till_store::Error> {
+    let corrupt = |error: Error| till_store::Error::Corrupt(error.to_string());
+    let mut tables = BTreeSet::new();
+    for digest in bindings {
+        let Some(row) = tx.body(merchant, digest).await? else { continue };
+        let body = BindingBody::read(&row.body).map_err(corrupt)?;
+        tables.extend(body.tables.into_values());
+        let Some(fallback) = body.fallback else { continue };
+        if let Some(row) = tx.body(merchant, &fallback).await? {
+            tables.extend(BindingBody::read(&row.body).map_err(corrupt)?.tables.into_values());
+        }
+    }
+    // In one order, so that two of these do not wait for each other.
+    for table in tables {
+        if !tx.hold_lookup(merchant, &table).await? {
+            return Ok(Some(table));
+        }
+    }
+    Ok(None)
 }
 
 pub(crate) fn check_why(why: &str) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 //! Each step is written down with who and why, and told to the outbox. A host that dies in between leaves the
 //! last step that was reached; the next push of the same bytes goes on from there.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::str::FromStr as _;
 use std::sync::Arc;
 
@@ -11,7 +11,8 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use till_engine::step::Event;
 use till_sandbox::{Binding, Component, Sandbox, Slot};
-use till_store::tables::binding::BindingRow;
+use till_store::Tx;
+use till_store::tables::binding::{BindingRow, BodyRow};
 use till_store::tables::component::{ComponentChangeRow, ComponentRow};
 use uuid::Uuid;
 
@@ -20,10 +21,10 @@ use crate::{Error, Registry};
 
 /// Revisions of a binding whose components are kept for rollbacks.
 pub const KEPT_REVISIONS: i64 = 20;
-/// How long a component that no slot uses is kept: 30 days.
+/// How long a component or table that no slot uses is kept: 30 days.
 pub const UNUSED_KEPT_US: i64 = 30 * 24 * 3_600 * 1_000_000;
-/// Components read at one time by a collection.
-const PAGE: i64 = 500;
+/// Components or tables read at one time by a collection.
+pub(crate) const PAGE: i64 = 500;
 
 /// What a slot asks of every component, whatever it computes. Run before a component may be used.
 #[async_trait]
@@ -115,6 +116,46 @@ fn known(row: ComponentRow) -> Known {
         created_us: row.created_us,
         created_by: row.created_by,
     }
+}
+
+/// Where one of these contents is in use: by a revision that can be gone back to, a trial, what falls back on it, or a
+/// checkout under way. None: nowhere.
+pub(crate) async fn used(
+    tx: &mut Tx,
+    merchant: &str,
+    mut bodies: Vec<BodyRow>,
+) -> Result<Option<String>, till_store::Error> {
+    let mut falling = Vec::new();
+    for body in &bodies {
+        falling.extend(tx.bodies_that_fall_back_on(merchant, &body.digest).await?);
+    }
+    bodies.extend(falling);
+    let digests: Vec<String> = bodies.iter().map(|body| body.digest.clone()).collect();
+    let places: BTreeSet<(String, String)> = bodies.into_iter().map(|body| (body.slot, body.name)).collect();
+    for (slot, name) in places {
+        let kept = tx.binding_history(merchant, &slot, &name, i64::MAX, KEPT_REVISIONS).await?;
+        let uses = |row: &&BindingRow| {
+            digests.iter().any(|digest| row.digest == *digest || row.trial.contains(digest.as_str()))
+        };
+        if let Some(row) = kept.iter().find(uses) {
+            return Ok(Some(format!("revision {} of {slot}/{name} uses it", row.revision)));
+        }
+    }
+    let pinned = tx.pinned_by(merchant, &digests).await?;
+    Ok((pinned > 0).then(|| format!("{pinned} checkouts under way have it")))
+}
+
+/// What a collection took away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Collected {
+    /// Components whose bytes are gone.
+    pub components: usize,
+    /// Tables.
+    pub tables: usize,
+    /// Uploads of tables that never came to an end.
+    pub uploads: usize,
+    /// Differences of shadows.
+    pub differences: u64,
 }
 
 /// Who does something, when and why.
@@ -267,28 +308,41 @@ impl Registry {
         Ok(moved.await?)
     }
 
-    /// Components of a merchant made before a time (epoch microseconds), newest first.
-    pub async fn components(&self, merchant: &str, before_us: i64, limit: i64) -> Result<Vec<Known>, Error> {
-        let rows = self.store.read().await?.components(merchant, before_us, limit).await?;
+    /// Components of a merchant before a time (epoch microseconds), digest and slot, newest first.
+    pub async fn components(
+        &self,
+        merchant: &str,
+        before: (i64, &str, &str),
+        limit: i64,
+    ) -> Result<Vec<Known>, Error> {
+        let rows = self.store.read().await?.components(merchant, before, limit).await?;
         Ok(rows.into_iter().map(known).collect())
     }
 
-    /// A component under each slot it was uploaded for, with its life, oldest first.
+    /// A component under each slot it was uploaded for, with steps of its life after the one given, oldest first.
     pub async fn component(
         &self,
         merchant: &str,
         digest: &str,
+        after: i64,
+        limit: i64,
     ) -> Result<Vec<(Known, Vec<ComponentChangeRow>)>, Error> {
-        let mut tx = self.store.read().await?;
         let mut all = Vec::new();
-        for row in tx.component_slots(merchant, digest).await? {
-            let changes = tx.component_changes(merchant, digest, &row.slot).await?;
-            all.push((known(row), changes));
-        }
-        if all.is_empty() {
-            return Err(Error::NotFound { what: "component", id: digest.to_owned() });
+        for known in self.known(merchant, digest).await? {
+            let mut tx = self.store.read().await?;
+            let changes = tx.component_changes(merchant, digest, &known.slot, after, limit).await?;
+            all.push((known, changes));
         }
         Ok(all)
+    }
+
+    /// A component under each slot it was uploaded for.
+    async fn known(&self, merchant: &str, digest: &str) -> Result<Vec<Known>, Error> {
+        let rows = self.store.read().await?.component_slots(merchant, digest).await?;
+        if rows.is_empty() {
+            return Err(Error::NotFound { what: "component", id: digest.to_owned() });
+        }
+        Ok(rows.into_iter().map(known).collect())
     }
 
     /// The bytes of a component, for whoever tries it elsewhere.
@@ -305,37 +359,17 @@ impl Registry {
     /// Where a component is in use. None: nowhere.
     async fn used(&self, merchant: &str, component: &str) -> Result<Option<String>, Error> {
         let mut tx = self.store.read().await?;
-        let mut bodies = tx.bodies_of(merchant, component).await?;
-        let mut falling = Vec::new();
-        for body in &bodies {
-            falling.extend(tx.bodies_that_fall_back_on(merchant, &body.digest).await?);
-        }
-        bodies.extend(falling);
-        let digests: Vec<String> = bodies.iter().map(|body| body.digest.clone()).collect();
-        let mut places: BTreeMap<(String, String), ()> = BTreeMap::new();
-        for body in bodies {
-            places.insert((body.slot, body.name), ());
-        }
-        for (slot, name) in places.into_keys() {
-            let kept = tx.binding_history(merchant, &slot, &name, i64::MAX, KEPT_REVISIONS).await?;
-            let uses = |row: &&BindingRow| {
-                digests.iter().any(|digest| row.digest == *digest || row.trial.contains(digest.as_str()))
-            };
-            if let Some(row) = kept.iter().find(uses) {
-                return Ok(Some(format!("revision {} of {slot}/{name} uses it", row.revision)));
-            }
-        }
-        let pinned = tx.pinned_by(merchant, &digests).await?;
-        Ok((pinned > 0).then(|| format!("{pinned} checkouts under way have it")))
+        let bodies = tx.bodies_of(merchant, component).await?;
+        Ok(used(&mut tx, merchant, bodies).await?)
     }
 
     /// Takes the bytes of a component away that nothing uses.
     pub async fn delete(&self, merchant: &str, digest: &str, who: &str, now_us: i64) -> Result<(), Error> {
-        let all = self.component(merchant, digest).await?;
+        let all = self.known(merchant, digest).await?;
         if let Some(used) = self.used(merchant, digest).await? {
             return Err(Error::not_now(format!("the component is in use: {used}")));
         }
-        for (row, _) in all {
+        for row in all {
             let slot = Slot::from_str(&row.slot).map_err(Error::corrupt)?;
             let hand = Hand { merchant, who, why: "deleted", now_us };
             if row.state == State::Revoked.as_str() {
@@ -347,8 +381,21 @@ impl Registry {
         Ok(())
     }
 
-    /// Takes the bytes of components away that no slot used for [`UNUSED_KEPT_US`]. Gives how many.
-    pub async fn collect(&self, now_us: i64) -> Result<usize, Error> {
+    /// Takes away what nobody needs any more: components and tables that no slot used for [`UNUSED_KEPT_US`], parts of
+    /// unfinished uploads, and old differences of shadows. What one kind of them fails with does not keep the others.
+    pub async fn collect(&self, now_us: i64) -> Result<Collected, Error> {
+        let (components, tables) = (self.collect_components(now_us).await, self.collect_tables(now_us).await);
+        let (uploads, differences) =
+            (self.collect_uploads(now_us).await, self.collect_differences(now_us).await);
+        Ok(Collected {
+            components: components?,
+            tables: tables?,
+            uploads: uploads?,
+            differences: differences?,
+        })
+    }
+
+    async fn collect_components(&self, now_us: i64) -> Result<usize, Error> {
         let mut collected = 0;
         let mut after = (String::new(), String::new(), String::new());
         loop {
@@ -391,7 +438,7 @@ impl Registry {
         }
         check_why(why)?;
         let hand = Hand { merchant, who, why, now_us };
-        for (row, _) in self.component(merchant, digest).await? {
+        for row in self.known(merchant, digest).await? {
             let slot = Slot::from_str(&row.slot).map_err(Error::corrupt)?;
             self.walk(slot, digest, State::Revoked, hand).await?;
             self.forget(merchant, slot, digest);

@@ -19,7 +19,6 @@ mod vault;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::str::FromStr as _;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -30,13 +29,15 @@ use till_store::tables::trial::TrialKey;
 
 pub use body::{BindingBody, Bound, CONFIG_BYTES_MAX, FailurePolicy, OwnLimits, check_config};
 pub use change::{Activation, Change, Turn, WHY_BYTES_MAX};
-pub use component::{Conformance, KEPT_REVISIONS, Known, Revocation, State, UNUSED_KEPT_US};
+pub use component::{Collected, Conformance, KEPT_REVISIONS, Known, Revocation, State, UNUSED_KEPT_US};
 pub use error::Error;
-pub use tables::{TableFormat, read_table};
+pub use tables::{TableFormat, UPLOAD_KEPT_US, read_table};
 pub use till_store::tables::component::ComponentChangeRow as LifeStep;
 pub use till_store::tables::lookup::LookupRow as TableInfo;
 pub use till_store::tables::trial::{DifferenceRow as Difference, TrialCount, TrialKey as TrialPlace};
-pub use trial::{Ended, Guard, PPM, Trial, TrialKind, TrialReport};
+pub use trial::{
+    DIFFERENCES_KEPT, DIFFERENCES_KEPT_US, DifferencePlace, Ended, Guard, PPM, Trial, TrialKind, TrialReport,
+};
 pub use vault::{SECRET_BYTES_MAX, SecretInfo, Vault};
 
 use body::check_name;
@@ -200,6 +201,8 @@ const SEEN_FOR: Duration = Duration::from_millis(500);
 
 struct Seen {
     state: Arc<InUse>,
+    /// The version in the store that the state has at least.
+    version: i64,
     at: Instant,
 }
 
@@ -213,7 +216,7 @@ pub struct Registry {
     loaded_tables: Mutex<HashMap<(String, String), Weak<Table>>>,
     seen: RwLock<HashMap<String, Seen>>,
     tallies: Tallies,
-    left_out: AtomicU64,
+    left_out: Mutex<HashMap<String, u64>>,
 }
 
 impl Registry {
@@ -228,7 +231,7 @@ impl Registry {
             loaded_tables: Mutex::default(),
             seen: RwLock::default(),
             tallies: Tallies::default(),
-            left_out: AtomicU64::new(0),
+            left_out: Mutex::default(),
         }
     }
 
@@ -558,9 +561,17 @@ impl Registry {
         self.refresh(merchant).await
     }
 
+    /// Looks whether anything changed since it was last seen, and reads all of it only then.
     async fn refresh(&self, merchant: &str) -> Result<Arc<InUse>, Error> {
         // Before the read: what is written while it runs is looked for again in time.
         let at = Instant::now();
+        let version = self.store.read().await?.in_use_version(merchant).await?;
+        if let Some(seen) = self.seen.write().expect("no holder panics").get_mut(merchant)
+            && seen.version == version
+        {
+            seen.at = seen.at.max(at);
+            return Ok(seen.state.clone());
+        }
         let (rows, revoked, secrets) = {
             let mut tx = self.store.read().await?;
             (tx.bindings(merchant).await?, tx.revoked(merchant).await?, tx.secrets(merchant).await?)
@@ -578,9 +589,36 @@ impl Registry {
         let secrets = self.vault.open_all(merchant, &secrets);
         let state = Arc::new(InUse { bindings, revoked: revoked.into_iter().collect(), secrets });
         let mut all = self.seen.write().expect("no holder panics");
-        if all.get(merchant).is_none_or(|seen| seen.at <= at) {
-            all.insert(merchant.to_owned(), Seen { state: state.clone(), at });
+        if all.get(merchant).is_none_or(|seen| seen.version < version) {
+            all.insert(merchant.to_owned(), Seen { state: state.clone(), version, at });
         }
         Ok(state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use till_sandbox::SandboxConfig;
+    use till_store::Options;
+
+    #[tokio::test]
+    async fn what_is_in_use_is_read_again_when_it_changed_and_only_then() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = dir.path().join("till.db");
+        let store = Arc::new(Store::open(&Options::new(url.to_str().unwrap())).await.unwrap());
+        let sandbox = Sandbox::new(SandboxConfig { pure_threads: 1, ..SandboxConfig::default() }).unwrap();
+        let host = || Registry::new(store.clone(), sandbox.clone(), Vault::new(&[1; 32]));
+        let (here, there) = (host(), host());
+        let first = here.refresh("m").await.unwrap();
+        assert!(Arc::ptr_eq(&first, &here.refresh("m").await.unwrap()), "nothing changed");
+        there.put_secret("other", "key", b"x", "ana", 1).await.unwrap();
+        assert!(Arc::ptr_eq(&first, &here.refresh("m").await.unwrap()), "nor for this merchant");
+        there.put_secret("m", "key", b"x", "ana", 1).await.unwrap();
+        let second = here.refresh("m").await.unwrap();
+        assert_eq!((first.secrets.len(), second.secrets.len()), (0, 1));
+        assert!(Arc::ptr_eq(&second, &here.refresh("m").await.unwrap()));
+        there.drop_secret("m", "key").await.unwrap();
+        assert_eq!(here.refresh("m").await.unwrap().secrets.len(), 0);
     }
 }

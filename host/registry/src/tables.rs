@@ -2,14 +2,34 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-use till_sandbox::{Table, TableError};
+use serde_json::{Value, json};
+use till_engine::step::Event;
+use till_sandbox::{TABLE_ROWS_MAX, Table, TableError};
 use till_store::tables::lookup::LookupRow;
+use uuid::Uuid;
 
+use crate::component::{Hand, PAGE, UNUSED_KEPT_US, used};
 use crate::{Error, Registry};
 
 /// Content written in one transaction, so that no other writer waits long for a large table.
 const PART_BYTES: usize = 1 << 20;
+
+/// Parts taken away in one transaction, for the same reason.
+const PARTS_DROPPED_MAX: i64 = 8;
+/// Uploads of one table, each spoilt by a deletion, before the caller is told.
+const TRIES_MAX: u32 = 4;
+/// How long an upload may rest before its parts are taken away: one day. The longest takes minutes.
+pub const UPLOAD_KEPT_US: i64 = 24 * 3_600 * 1_000_000;
+/// Time of the last upload of a table that was deleted.
+const DELETED_US: i64 = 0;
+
+/// What became of a table that was to be taken away.
+enum Taken {
+    Gone,
+    Nothing,
+    /// It is in use there.
+    Used(String),
+}
 
 /// How a table is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +68,11 @@ impl<'de> serde::Deserialize<'de> for Rows {
             fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Rows, A::Error> {
                 let mut rows = Vec::new();
                 while let Some((key, value)) = map.next_entry::<String, &serde_json::value::RawValue>()? {
+                    // Before they fill the memory.
+                    if rows.len() == TABLE_ROWS_MAX {
+                        let error = TableError::TooManyRows { rows: TABLE_ROWS_MAX + 1 };
+                        return Err(serde::de::Error::custom(error));
+                    }
                     let text = serde_json::from_str(value.get()).unwrap_or_else(|_| value.get().to_owned());
                     rows.push((key, text));
                 }
@@ -76,6 +101,10 @@ fn csv_rows(bytes: &[u8]) -> Result<Vec<(String, String)>, Error> {
     let mut rows = Vec::new();
     let mut record = csv::StringRecord::new();
     while reader.read_record(&mut record).map_err(broken)? {
+        // Before they fill the memory.
+        if rows.len() == TABLE_ROWS_MAX {
+            return Err(wrong(TableError::TooManyRows { rows: TABLE_ROWS_MAX + 1 }));
+        }
         let key = record[0].to_owned();
         let value = if names.len() == 2 {
             record[1].to_owned()
@@ -99,41 +128,164 @@ impl Registry {
         who: &str,
         now_us: i64,
     ) -> Result<LookupRow, Error> {
-        let digest = table.digest().to_string();
-        if let Some(known) = self.store.read().await?.lookup(merchant, &digest).await? {
-            return Ok(known);
-        }
         let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         let row = LookupRow {
-            digest: digest.clone(),
+            digest: table.digest().to_string(),
             rows: count(table.len()),
             bytes: count(table.content().len()),
             parts: count(table.content().chunks(PART_BYTES).len()),
             created_us: now_us,
             created_by: who.to_owned(),
         };
-        for (part, content) in table.content().chunks(PART_BYTES).enumerate() {
-            let (owner, digest, content) = (merchant.to_owned(), digest.clone(), Arc::new(content.to_vec()));
-            self.store
-                .transact(move |tx| {
-                    let (owner, digest, content) = (owner.clone(), digest.clone(), content.clone());
-                    Box::pin(async move { tx.put_lookup_part(&owner, &digest, count(part), &content).await })
-                })
-                .await?;
+        for _ in 0..TRIES_MAX {
+            let (owner, digest) = (merchant.to_owned(), row.digest.clone());
+            let begin = self.store.transact(move |tx| {
+                let (owner, digest) = (owner.clone(), digest.clone());
+                Box::pin(async move { tx.begin_lookup(&owner, &digest, now_us).await })
+            });
+            if let Some(known) = begin.await? {
+                return Ok(known);
+            }
+            if self.put_parts(merchant, &table, &row).await? {
+                return Ok(row);
+            }
         }
-        let (owner, kept) = (merchant.to_owned(), row.clone());
-        self.store
-            .transact(move |tx| {
-                let (owner, kept) = (owner.clone(), kept.clone());
-                Box::pin(async move { tx.put_lookup(&owner, &kept).await })
-            })
-            .await?;
-        Ok(row)
+        Err(till_store::Error::Conflict.into())
     }
 
-    /// Tables of a merchant, newest first.
-    pub async fn tables(&self, merchant: &str, limit: i64) -> Result<Vec<LookupRow>, Error> {
-        Ok(self.store.read().await?.lookups(merchant, limit).await?)
+    /// Writes a table part by part. False: parts were taken away meanwhile.
+    async fn put_parts(&self, merchant: &str, table: &Table, row: &LookupRow) -> Result<bool, Error> {
+        for (part, content) in (0..).zip(table.content().chunks(PART_BYTES)) {
+            let (owner, digest, at_us) = (merchant.to_owned(), row.digest.clone(), row.created_us);
+            let content = Arc::new(content.to_vec());
+            let put = self.store.transact(move |tx| {
+                let (owner, digest, content) = (owner.clone(), digest.clone(), content.clone());
+                Box::pin(async move { tx.put_lookup_part(&owner, &digest, (part, &content), at_us).await })
+            });
+            put.await?;
+        }
+        let (owner, kept) = (merchant.to_owned(), row.clone());
+        let put = self.store.transact(move |tx| {
+            let (owner, kept) = (owner.clone(), kept.clone());
+            Box::pin(async move { tx.put_lookup(&owner, &kept).await })
+        });
+        Ok(put.await?)
+    }
+
+    /// Tables of a merchant before a time (epoch microseconds) and digest, newest first.
+    pub async fn tables(
+        &self,
+        merchant: &str,
+        before: (i64, &str),
+        limit: i64,
+    ) -> Result<Vec<LookupRow>, Error> {
+        Ok(self.store.read().await?.lookups(merchant, before, limit).await?)
+    }
+
+    /// Takes a table away that nothing uses.
+    pub async fn delete_table(
+        &self,
+        merchant: &str,
+        digest: &str,
+        who: &str,
+        now_us: i64,
+    ) -> Result<(), Error> {
+        let hand = Hand { merchant, who, why: "deleted", now_us };
+        match self.take_table(digest, hand).await? {
+            Taken::Gone => Ok(()),
+            Taken::Nothing => Err(Error::NotFound { what: "table", id: digest.to_owned() }),
+            Taken::Used(place) => Err(Error::not_now(format!("the table is in use: {place}"))),
+        }
+    }
+
+    /// Takes tables away that no slot used, and nobody uploaded, for [`UNUSED_KEPT_US`]. Gives how many.
+    pub(crate) async fn collect_tables(&self, now_us: i64) -> Result<usize, Error> {
+        let mut collected = 0;
+        let mut after = (String::new(), String::new());
+        loop {
+            let before_us = now_us - UNUSED_KEPT_US;
+            let old = self.store.read().await?.old_lookups(before_us, &after, PAGE).await?;
+            let Some(last) = old.last() else { return Ok(collected) };
+            after = last.clone();
+            for (merchant, digest) in old {
+                let why = "no slot used it for 30 days";
+                let hand = Hand { merchant: &merchant, who: "till", why, now_us };
+                if matches!(self.take_table(&digest, hand).await?, Taken::Gone) {
+                    collected += 1;
+                }
+            }
+        }
+    }
+
+    /// Takes parts of uploads away that came to no table within [`UPLOAD_KEPT_US`]. Gives of how many uploads.
+    pub(crate) async fn collect_uploads(&self, now_us: i64) -> Result<usize, Error> {
+        let before_us = now_us - UPLOAD_KEPT_US;
+        let mut collected = 0;
+        let mut after = (String::new(), String::new());
+        loop {
+            let old = self.store.read().await?.old_uploads(before_us, &after, PAGE).await?;
+            let Some(last) = old.last() else { return Ok(collected) };
+            after = last.clone();
+            for (merchant, digest) in old {
+                self.drop_parts(&merchant, &digest, before_us).await?;
+                collected += 1;
+            }
+        }
+    }
+
+    async fn take_table(&self, digest: &str, hand: Hand<'_>) -> Result<Taken, Error> {
+        // Looked at first without holding anything: most tables are in use, and looking takes a while.
+        {
+            let mut tx = self.store.read().await?;
+            if tx.lookup(hand.merchant, digest).await?.is_none() {
+                return Ok(Taken::Nothing);
+            }
+            let bodies = tx.bodies_with_table(hand.merchant, digest).await?;
+            if let Some(place) = used(&mut tx, hand.merchant, bodies).await? {
+                return Ok(Taken::Used(place));
+            }
+        }
+        let body = json!({ "table": digest, "who": hand.who, "why": hand.why });
+        let event = Event { topic: "table.collected".to_owned(), body };
+        let (owner, id, event_id, at_us) =
+            (hand.merchant.to_owned(), digest.to_owned(), Uuid::now_v7(), hand.now_us);
+        let taken = self.store.transact(move |tx| {
+            let (owner, id, event) = (owner.clone(), id.clone(), event.clone());
+            Box::pin(async move {
+                // Whoever binds the table holds it too: one of us waits for the other and sees what it did.
+                if !tx.hold_lookup(&owner, &id).await? {
+                    return Ok(Taken::Nothing);
+                }
+                let bodies = tx.bodies_with_table(&owner, &id).await?;
+                if let Some(place) = used(tx, &owner, bodies).await? {
+                    return Ok(Taken::Used(place));
+                }
+                tx.drop_lookup(&owner, &id).await?;
+                tx.put_event(&owner, event_id, &event, at_us).await?;
+                Ok(Taken::Gone)
+            })
+        });
+        let taken = taken.await?;
+        if matches!(taken, Taken::Gone) {
+            let key = (hand.merchant.to_owned(), digest.to_owned());
+            self.loaded_tables.lock().expect("no holder panics").remove(&key);
+            self.drop_parts(hand.merchant, digest, DELETED_US + 1).await?;
+        }
+        Ok(taken)
+    }
+
+    /// Takes the parts of no table away, some at a time. A new upload of the same rows stops it.
+    async fn drop_parts(&self, merchant: &str, digest: &str, before_us: i64) -> Result<(), Error> {
+        loop {
+            let (owner, id) = (merchant.to_owned(), digest.to_owned());
+            let drop = self.store.transact(move |tx| {
+                let (owner, id) = (owner.clone(), id.clone());
+                Box::pin(async move { tx.drop_lookup_parts(&owner, &id, before_us, PARTS_DROPPED_MAX).await })
+            });
+            if !drop.await? {
+                return Ok(());
+            }
+        }
     }
 
     /// A table by its digest; from memory while a binding uses it.

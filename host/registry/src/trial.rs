@@ -5,12 +5,12 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use till_sandbox::Slot;
 use till_store::tables::trial::{DifferenceRow, TrialCount, TrialKey};
+use uuid::Uuid;
 
 use crate::change::{Act, Turn, read_trial};
 use crate::{Error, Registry};
@@ -127,21 +127,27 @@ pub struct Ended {
     pub elapsed_us: u64,
 }
 
-/// Differences of one trial that a host keeps with all their rules. Past that they are counted only: a shadow that
+/// Differences of one trial that are kept with all their rules, the newest. Older ones are counted only: a shadow that
 /// differs in every checkout would fill the disk with what ten thousand tell.
-const DIFFERENCES_KEPT_MAX: u32 = 10_000;
+pub const DIFFERENCES_KEPT: i64 = 10_000;
+/// How long a difference is kept: 30 days.
+pub const DIFFERENCES_KEPT_US: i64 = 30 * 24 * 3_600 * 1_000_000;
+/// Differences that a host writes of one trial before it takes away those that are too many.
+const WRITTEN_MAX: u32 = 1_000;
+/// Differences taken away in one transaction, so that no other writer waits long.
+const DROPPED_MAX: i64 = 500;
 
 /// What this host counted and has not yet added to the store, by merchant and trial.
 #[derive(Default)]
 pub(crate) struct Tallies {
     counts: Mutex<HashMap<(String, TrialKey), TrialCount>>,
-    kept: Mutex<HashMap<(String, TrialKey), u32>>,
+    written: Mutex<HashMap<(String, TrialKey), u32>>,
 }
 
 impl Tallies {
-    /// Whether one more difference of the trial is kept.
-    fn keeps(&self, merchant: &str, key: &TrialKey) -> bool {
-        let mut all = self.kept.lock().expect("no holder panics");
+    /// Counts a difference that was written. True: it is time to look for those that are too many.
+    fn wrote(&self, merchant: &str, key: &TrialKey) -> bool {
+        let mut all = self.written.lock().expect("no holder panics");
         // Earlier trials of the place are over.
         all.retain(|(owner, other), _| {
             owner != merchant
@@ -149,9 +155,9 @@ impl Tallies {
                 || other.name != key.name
                 || other.revision >= key.revision
         });
-        let kept = all.entry((merchant.to_owned(), key.clone())).or_default();
-        *kept = kept.saturating_add(1);
-        *kept <= DIFFERENCES_KEPT_MAX
+        let written = all.entry((merchant.to_owned(), key.clone())).or_default();
+        *written = (*written + 1) % WRITTEN_MAX;
+        *written == 0
     }
 
     fn add(&self, merchant: &str, key: TrialKey, more: &TrialCount) {
@@ -182,6 +188,17 @@ pub struct TrialReport {
     pub count: TrialCount,
 }
 
+/// Where one difference stands among those of a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DifferencePlace {
+    /// Revision of the binding that the trial began with.
+    pub revision: i64,
+    /// Epoch microseconds.
+    pub at_us: i64,
+    /// Checkout.
+    pub uid: Uuid,
+}
+
 impl Registry {
     /// Counts a call, if its binding is on trial. Cheap when nothing is.
     pub async fn count_call(&self, merchant: &str, slot: Slot, name: &str, digest: &str, ended: Ended) {
@@ -210,25 +227,58 @@ impl Registry {
         let more = TrialCount { compared: 1, differing, delta, ..TrialCount::default() };
         self.tallies.add(merchant, key.clone(), &more);
         let Some(row) = difference else { return Ok(()) };
-        if !self.tallies.keeps(merchant, key) {
-            return Ok(());
-        }
-        let (owner, key) = (merchant.to_owned(), key.clone());
+        let (owner, place) = (merchant.to_owned(), key.clone());
         let put = self.store.transact(move |tx| {
-            let (owner, key, row) = (owner.clone(), key.clone(), row.clone());
-            Box::pin(async move { tx.put_difference(&owner, &key, &row).await })
+            let (owner, place, row) = (owner.clone(), place.clone(), row.clone());
+            Box::pin(async move { tx.put_difference(&owner, &place, &row).await })
         });
-        Ok(put.await?)
+        put.await?;
+        if self.tallies.wrote(merchant, key) {
+            self.drop_differences(merchant, key, i64::MIN).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the differences of all trials away that are too old or too many. Gives how many.
+    pub(crate) async fn collect_differences(&self, now_us: i64) -> Result<u64, Error> {
+        let mut dropped = 0;
+        let mut at = (String::new(), TrialKey { slot: String::new(), name: String::new(), revision: 0 });
+        loop {
+            let Some(next) = self.store.read().await?.next_that_differs(&at).await? else {
+                return Ok(dropped);
+            };
+            dropped += self.drop_differences(&next.0, &next.1, now_us - DIFFERENCES_KEPT_US).await?;
+            at = next;
+        }
+    }
+
+    /// Takes differences of a trial away: those before a time, and those that are too many.
+    async fn drop_differences(&self, merchant: &str, key: &TrialKey, before_us: i64) -> Result<u64, Error> {
+        let many = self.store.read().await?.difference_past(merchant, key, DIFFERENCES_KEPT).await?;
+        let upto = many.unwrap_or((i64::MIN, Uuid::nil())).max((before_us.saturating_sub(1), Uuid::max()));
+        let mut all = 0;
+        loop {
+            let (owner, place) = (merchant.to_owned(), key.clone());
+            let drop = self.store.transact(move |tx| {
+                let (owner, place) = (owner.clone(), place.clone());
+                Box::pin(async move { tx.drop_differences(&owner, &place, upto, DROPPED_MAX).await })
+            });
+            let dropped = drop.await?;
+            all += dropped;
+            if i64::try_from(dropped).is_ok_and(|dropped| dropped < DROPPED_MAX) {
+                return Ok(all);
+            }
+        }
     }
 
     /// Says that a comparison was left out because too many waited.
-    pub fn leave_out(&self) {
-        self.left_out.fetch_add(1, Ordering::Relaxed);
+    pub fn leave_out(&self, merchant: &str) {
+        *self.left_out.lock().expect("no holder panics").entry(merchant.to_owned()).or_default() += 1;
     }
 
-    /// Comparisons that this host left out since it started.
-    pub fn left_out(&self) -> u64 {
-        self.left_out.load(Ordering::Relaxed)
+    /// Comparisons of a merchant that this host left out since it started.
+    pub fn left_out(&self, merchant: &str) -> u64 {
+        self.left_out.lock().expect("no holder panics").get(merchant).copied().unwrap_or(0)
     }
 
     /// Adds this host's counts to the store and sends canaries back that are past a threshold. To be called
@@ -293,18 +343,25 @@ impl Registry {
         Ok(TrialReport { trial, revision: row.revision, count })
     }
 
-    /// What a shadow would have made differently, before a time (epoch microseconds), newest first.
+    /// What a shadow would have made differently, newest first, after that which `after` names. Of the trial under
+    /// way or the last one; going on stays with the trial it began with.
     pub async fn differences(
         &self,
         merchant: &str,
         slot: Slot,
         name: &str,
-        before_us: i64,
+        after: Option<DifferencePlace>,
         limit: i64,
-    ) -> Result<Vec<DifferenceRow>, Error> {
-        let report = self.trial(merchant, slot, name).await?;
-        let key = TrialKey { slot: slot.to_string(), name: name.to_owned(), revision: report.revision };
-        Ok(self.store.read().await?.differences(merchant, &key, before_us, limit).await?)
+    ) -> Result<(i64, Vec<DifferenceRow>), Error> {
+        let DifferencePlace { revision, at_us, uid } = match after {
+            Some(after) => after,
+            None => {
+                let revision = self.trial(merchant, slot, name).await?.revision;
+                DifferencePlace { revision, at_us: i64::MAX, uid: Uuid::max() }
+            }
+        };
+        let key = TrialKey { slot: slot.to_string(), name: name.to_owned(), revision };
+        Ok((revision, self.store.read().await?.differences(merchant, &key, (at_us, uid), limit).await?))
     }
 }
 

@@ -269,10 +269,10 @@ async fn retire(which: Which) -> anyhow::Result<ExitCode> {
 }
 
 async fn history(which: History) -> anyhow::Result<ExitCode> {
-    let (slot, name, limit) = (&which.slot, &which.name, which.limit);
-    let found = which.server.get(&format!("/history?slot={slot}&name={name}&limit={limit}")).await?;
+    let path = format!("components/history?slot={}&name={}", which.slot, which.name);
+    let changes = which.server.newest(&path, "changes", which.limit).await?;
     println!("{:>3}  {:<9} {:<25} {:<16} {:<16} why", "rev", "act", "when", "who", "component");
-    for change in found["changes"].as_array().into_iter().flatten() {
+    for change in changes {
         println!(
             "{:>3}  {:<9} {:<25} {:<16} {:<16} {}",
             change["revision"],
@@ -421,8 +421,8 @@ async fn trial(which: Trial) -> anyhow::Result<ExitCode> {
         text(&report["delta"]["currency"]),
         report["leftOut"]
     );
-    let found = which.server.get(&format!("/differences?{place}&limit={}", which.limit)).await?;
-    for row in found["differences"].as_array().into_iter().flatten() {
+    let path = format!("components/differences?{place}");
+    for row in which.server.newest(&path, "differences", which.limit).await? {
         let difference = &row["difference"];
         println!("\n{}  {}", text(&row["at"]), text(&row["instance"]));
         match difference["failure"].as_str() {
@@ -477,12 +477,11 @@ async fn revoke(revoke: Revoke) -> anyhow::Result<ExitCode> {
 }
 
 async fn uploaded(which: Uploaded) -> anyhow::Result<ExitCode> {
-    let path = match &which.component {
-        Some(digest) => format!("/{digest}"),
-        None => format!("/uploaded?limit={}", which.limit),
+    let rows = match &which.component {
+        Some(digest) => which.server.after(&format!("components/{digest}"), "components").await?,
+        None => which.server.newest("components/uploaded", "components", which.limit).await?,
     };
-    let found = which.server.get(&path).await?;
-    for row in found["components"].as_array().into_iter().flatten() {
+    for row in rows {
         println!(
             "{}  {:<16} {:<10} {:<24} {}",
             text(&row["component"]),
@@ -531,8 +530,7 @@ async fn record(record: Record) -> anyhow::Result<ExitCode> {
 }
 
 async fn list(server: Server) -> anyhow::Result<ExitCode> {
-    let found = server.get("").await?;
-    let rows = found["components"].as_array().cloned().unwrap_or_default();
+    let rows = server.after("components", "components").await?;
     println!(
         "{:<16} {:<12} {:>3}  {:<24} {:<10} {:<9} component",
         "slot", "name", "rev", "component name", "version", "contract"

@@ -36,7 +36,9 @@ pub enum TableCommand {
     /// Upload a table and print its digest. CSV: the first line has names, the first column is the key.
     Push(Table),
     /// Uploaded tables, newest first.
-    List(Server),
+    List(Tables),
+    /// Take a table away that nothing uses.
+    Delete(TableDigest),
 }
 
 /// Which table.
@@ -44,6 +46,25 @@ pub enum TableCommand {
 pub struct Table {
     /// `.csv` or `.json`.
     file: PathBuf,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// Which tables.
+#[derive(Args)]
+pub struct Tables {
+    /// How many, newest first.
+    #[arg(long, default_value_t = 50)]
+    limit: u32,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// Which table.
+#[derive(Args)]
+pub struct TableDigest {
+    /// Digest of the table.
+    digest: String,
     #[command(flatten)]
     server: Server,
 }
@@ -92,8 +113,8 @@ pub async fn tables(command: TableCommand) -> anyhow::Result<ExitCode> {
             let table = server.upload_table(&file).await?;
             println!("{}  {} rows, {} bytes", text(&table["digest"]), table["rows"], table["bytes"]);
         }
-        TableCommand::List(server) => {
-            for table in server.admin("tables").await?["tables"].as_array().into_iter().flatten() {
+        TableCommand::List(Tables { limit, server }) => {
+            for table in server.newest("tables", "tables", limit).await? {
                 println!(
                     "{}  {:>9} rows {:>11} bytes  {} {}",
                     text(&table["digest"]),
@@ -103,6 +124,10 @@ pub async fn tables(command: TableCommand) -> anyhow::Result<ExitCode> {
                     text(&table["createdBy"])
                 );
             }
+        }
+        TableCommand::Delete(TableDigest { digest, server }) => {
+            server.delete(&format!("tables/{digest}")).await?;
+            println!("table {digest} is gone");
         }
     }
     Ok(ExitCode::SUCCESS)

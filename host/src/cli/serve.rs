@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use till_api::{App, Auth};
 use till_commerce::events::Events;
+use till_registry::Collected;
 
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -23,7 +24,7 @@ const TEND_EVERY: Duration = Duration::from_millis(200);
 const TELL_EVERY: Duration = Duration::from_millis(200);
 /// How often freed memory goes back to the system.
 const GIVE_BACK_EVERY: Duration = Duration::from_secs(1);
-/// How often remembered commands and unused components are looked through for old ones.
+/// How often remembered commands, and components, tables, uploads and differences are looked through for old ones.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
 /// Where and on what.
@@ -99,9 +100,15 @@ pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
             }
             registry.trim();
             match registry.collect(clock.now_us()).await {
-                Ok(0) => {}
-                Ok(collected) => tracing::info!(collected, "unused components are gone"),
-                Err(error) => tracing::warn!(%error, "collect unused components"),
+                Ok(none) if none == Collected::default() => {}
+                Ok(gone) => tracing::info!(
+                    components = gone.components,
+                    tables = gone.tables,
+                    uploads = gone.uploads,
+                    differences = gone.differences,
+                    "what nobody needs any more is gone"
+                ),
+                Err(error) => tracing::warn!(%error, "collect what nobody needs any more"),
             }
         }
     });

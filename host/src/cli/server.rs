@@ -6,6 +6,9 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::Value;
 
+/// Most that a host gives of a list at one time.
+const PART_MAX: usize = 200;
+
 /// Which host, and as whom.
 #[derive(Args)]
 pub struct Server {
@@ -37,6 +40,39 @@ impl Server {
     /// Reads a route under `/api/v1/admin/`.
     pub async fn admin(&self, path: &str) -> anyhow::Result<Value> {
         read(self.request(reqwest::Method::GET, path).send().await.context("reach the host")?).await
+    }
+
+    /// Reads so many of a list under `/api/v1/admin/`, part by part, newest first.
+    pub async fn newest(&self, path: &str, list: &str, limit: u32) -> anyhow::Result<Vec<Value>> {
+        let (mut all, mut before) = (Vec::new(), String::new());
+        let mark = if path.contains('?') { '&' } else { '?' };
+        loop {
+            let left = usize::try_from(limit)?.saturating_sub(all.len());
+            if left == 0 {
+                return Ok(all);
+            }
+            let part = self.admin(&format!("{path}{mark}limit={}{before}", left.min(PART_MAX))).await?;
+            all.extend(part[list].as_array().into_iter().flatten().cloned());
+            before = match &part["nextBefore"] {
+                Value::Null => return Ok(all),
+                Value::String(next) => format!("&before={next}"),
+                next => format!("&before={next}"),
+            };
+        }
+    }
+
+    /// Reads all of a list under `/api/v1/admin/`, part by part.
+    pub async fn after(&self, path: &str, list: &str) -> anyhow::Result<Vec<Value>> {
+        let (mut all, mut after) = (Vec::new(), String::new());
+        loop {
+            let part = self.admin(&format!("{path}{after}")).await?;
+            all.extend(part[list].as_array().into_iter().flatten().cloned());
+            after = match &part["nextAfter"] {
+                Value::Null => return Ok(all),
+                Value::String(next) => format!("?after={next}"),
+                next => format!("?after={next}"),
+            };
+        }
     }
 
     /// Sends JSON to a route under `/api/v1/admin/` that replaces something.

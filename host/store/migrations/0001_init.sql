@@ -313,6 +313,11 @@ CREATE TABLE IF NOT EXISTS binding (            -- append only: what a slot of a
   PRIMARY KEY (merchant, slot, name, revision)
 ){BIG};
 
+CREATE TABLE IF NOT EXISTS in_use (             -- grows with every change of bindings, revocations and secrets
+  merchant    TEXT NOT NULL PRIMARY KEY,
+  version     {INT} NOT NULL
+){SMALL};
+
 CREATE TABLE IF NOT EXISTS trial_count (        -- what a shadow or canary did; hosts add to it
   merchant    TEXT NOT NULL,
   slot        TEXT NOT NULL,
@@ -338,6 +343,7 @@ CREATE TABLE IF NOT EXISTS shadow_difference (
   body        TEXT NOT NULL,
   PRIMARY KEY (merchant, slot, name, revision, uid, at_us)
 ){BIG};
+CREATE INDEX IF NOT EXISTS shadow_difference_age ON shadow_difference (merchant, slot, name, revision, at_us, uid);
 
 CREATE TABLE IF NOT EXISTS lookup_table (       -- immutable, content addressed; its rows are in parts
   merchant    TEXT NOT NULL,
@@ -347,6 +353,15 @@ CREATE TABLE IF NOT EXISTS lookup_table (       -- immutable, content addressed;
   parts       {INT} NOT NULL,
   created_us  {INT} NOT NULL,
   created_by  TEXT NOT NULL,
+  PRIMARY KEY (merchant, digest)
+){SMALL};
+
+CREATE INDEX IF NOT EXISTS lookup_table_age ON lookup_table (merchant, created_us, digest);
+
+CREATE TABLE IF NOT EXISTS lookup_upload (      -- there before the first part is; parts go only while it is held
+  merchant    TEXT NOT NULL,
+  digest      TEXT NOT NULL,
+  at_us       {INT} NOT NULL,                   -- last upload of any part, or of a table that was there; 0: deleted
   PRIMARY KEY (merchant, digest)
 ){SMALL};
 

@@ -14,7 +14,12 @@ use till_engine::journal::Kind;
 use till_engine::ports::{Clock, Steps, Store as _, StoreError};
 use till_engine::runner::{Error, Runner, SignalAnswer, SignalRequest, StartRequest};
 use till_engine::step::{StepCall, StepFault, StepInterface, StepResult, TookEffect};
+use till_store::tables::binding::{BindingRow, BodyRow};
+use till_store::tables::component::{ComponentChangeRow, ComponentRow};
 use till_store::tables::hold::{Held, HoldKind, NewHold};
+use till_store::tables::lookup::LookupRow;
+use till_store::tables::secret::SecretRow;
+use till_store::tables::trial::{DifferenceRow, TrialKey};
 use till_store::{Options, Store, Tx};
 use uuid::Uuid;
 
@@ -816,6 +821,364 @@ async fn hot_statements_use_their_indexes() {
             assert!(!scans, "{engine} {name}: {plan}");
             if name == "due" {
                 assert!(plan.contains("wf_ready_due"), "{engine} {name}: {plan}");
+            }
+        }
+    }
+}
+
+fn table_row(digest: &str, parts: i64, created_us: i64) -> LookupRow {
+    let (digest, created_by) = (digest.to_owned(), "ana".to_owned());
+    LookupRow { digest, rows: 1, bytes: 1, parts, created_us, created_by }
+}
+
+/// Runs something in a transaction of its own.
+async fn did<T: Send + 'static>(
+    store: &Store,
+    job: impl for<'a> Fn(&'a mut Tx) -> futures::future::BoxFuture<'a, Result<T, StoreError>>
+    + Send
+    + Sync
+    + 'static,
+) -> T {
+    store.transact(job).await.expect("it is written")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_there_with_all_its_parts_or_not_at_all() {
+    for (store, _dir) in stores().await {
+        let put = |part: i64, at_us: i64| {
+            did(&store, move |tx| {
+                Box::pin(async move { tx.put_lookup_part(MERCHANT, "t", (part, b"x"), at_us).await })
+            })
+        };
+        let finish = || {
+            did(&store, |tx| Box::pin(async move { tx.put_lookup(MERCHANT, &table_row("t", 3, 10)).await }))
+        };
+        let sweep = |before_us: i64| {
+            did(&store, move |tx| {
+                Box::pin(async move { tx.drop_lookup_parts(MERCHANT, "t", before_us, 2).await })
+            })
+        };
+        let part = async |part| {
+            store.read().await.expect("read").lookup_part(MERCHANT, "t", part).await.expect("row").is_some()
+        };
+        assert!(!finish().await, "nothing was uploaded");
+        put(0, 100).await;
+        put(1, 100).await;
+        assert!(!finish().await, "a part is missing");
+        // A sweep leaves alone what is uploaded since, and takes the rest in pieces.
+        assert!(!sweep(100).await && part(0).await);
+        let old = store.read().await.expect("read").old_uploads(101, &Default::default(), 9).await;
+        assert_eq!(old.expect("rows"), [(MERCHANT.to_owned(), "t".to_owned())]);
+        assert!(sweep(101).await, "there may be more");
+        // The upload goes on at this moment: what is gone is missed, what is still there is not taken.
+        put(2, 200).await;
+        assert!(!sweep(101).await && part(2).await);
+        assert!(!finish().await, "two parts were taken away");
+        for n in 0..3 {
+            put(n, 200).await;
+        }
+        assert!(finish().await && finish().await, "twice is once");
+        assert!(!sweep(i64::MAX).await && part(0).await, "parts of a table stay");
+        let old = async |before_us| {
+            let mut tx = store.read().await.expect("read");
+            tx.old_lookups(before_us, &Default::default(), 9).await.expect("rows").len()
+        };
+        assert_eq!((old(200).await, old(201).await), (0, 1), "it was uploaded again at 200");
+        let drop = || did(&store, |tx| Box::pin(async move { tx.drop_lookup(MERCHANT, "t").await }));
+        drop().await;
+        assert!(finish().await && part(0).await, "whoever comes just after it has the table again, whole");
+        drop().await;
+        while sweep(i64::MAX).await {}
+        for n in 0..3 {
+            assert!(!part(n).await);
+        }
+        assert!(!finish().await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_lose_nothing_and_show_nothing_twice_where_times_are_the_same() {
+    for (store, _dir) in stores().await {
+        let uid = |n: u8| Uuid::from_bytes([n; 16]);
+        did(&store, move |tx| {
+            Box::pin(async move {
+                for n in 0..7_u8 {
+                    let digest = format!("d{n}");
+                    // Three at one time, two at the next.
+                    let at_us = i64::from(n / 3);
+                    tx.put_lookup_part(MERCHANT, &digest, (0, b"x"), 1).await?;
+                    tx.put_lookup(MERCHANT, &table_row(&digest, 1, at_us)).await?;
+                    for slot in ["tax", "shipping"] {
+                        let row = ComponentRow {
+                            digest: digest.clone(),
+                            slot: slot.to_owned(),
+                            state: "ready".to_owned(),
+                            info: "null".to_owned(),
+                            created_us: at_us,
+                            created_by: "ana".to_owned(),
+                        };
+                        tx.put_component(MERCHANT, &row, b"x").await?;
+                    }
+                    let row = DifferenceRow { uid: uid(n), at_us, body: json!(n) };
+                    tx.put_difference(MERCHANT, &trial(1), &row).await?;
+                }
+                Ok(())
+            })
+        })
+        .await;
+        let mut tx = store.read().await.expect("read");
+        let mut tables = vec![];
+        let mut at = (i64::MAX, String::new());
+        while let part = tx.lookups(MERCHANT, (at.0, &at.1), 2).await.expect("rows")
+            && let Some(last) = part.last()
+        {
+            at = (last.created_us, last.digest.clone());
+            tables.extend(part.into_iter().map(|row| row.digest));
+        }
+        assert_eq!(tables, ["d6", "d5", "d4", "d3", "d2", "d1", "d0"]);
+        let mut components = vec![];
+        let mut at = (i64::MAX, String::new(), String::new());
+        while let part = tx.components(MERCHANT, (at.0, &at.1, &at.2), 3).await.expect("rows")
+            && let Some(last) = part.last()
+        {
+            at = (last.created_us, last.digest.clone(), last.slot.clone());
+            components.extend(part.into_iter().map(|row| format!("{}/{}", row.digest, row.slot)));
+        }
+        assert_eq!(components.len(), 14, "{components:?}");
+        components.dedup();
+        assert_eq!(components.len(), 14, "{components:?}");
+        let mut differences = vec![];
+        let mut at = (i64::MAX, Uuid::max());
+        while let part = tx.differences(MERCHANT, &trial(1), at, 2).await.expect("rows")
+            && let Some(last) = part.last()
+        {
+            at = (last.at_us, last.uid);
+            differences.extend(part.into_iter().map(|row| row.body));
+        }
+        assert_eq!(json!(differences), json!([6, 5, 4, 3, 2, 1, 0]));
+    }
+}
+
+fn trial(revision: i64) -> TrialKey {
+    TrialKey { slot: "tax".to_owned(), name: "default".to_owned(), revision }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn differences_go_by_age_and_by_number_the_oldest_first() {
+    for (store, _dir) in stores().await {
+        did(&store, |tx| {
+            Box::pin(async move {
+                for (revision, n) in [(1, 9_u8), (2, 3)] {
+                    for n in 0..n {
+                        let row = DifferenceRow {
+                            uid: Uuid::from_bytes([n; 16]),
+                            at_us: i64::from(n / 3),
+                            body: json!(n),
+                        };
+                        tx.put_difference(MERCHANT, &trial(revision), &row).await?;
+                    }
+                }
+                Ok(())
+            })
+        })
+        .await;
+        let left = async |revision| -> Vec<Value> {
+            let mut tx = store.read().await.expect("read");
+            let all = tx.differences(MERCHANT, &trial(revision), (i64::MAX, Uuid::max()), 99).await;
+            all.expect("rows").into_iter().map(|row| row.body).collect()
+        };
+        let past = store.read().await.expect("read").difference_past(MERCHANT, &trial(1), 4).await;
+        let past = past.expect("row").expect("there are more than four");
+        assert_eq!(past, (1, Uuid::from_bytes([4; 16])));
+        let drop = |upto, limit| {
+            did(&store, move |tx| {
+                Box::pin(async move { tx.drop_differences(MERCHANT, &trial(1), upto, limit).await })
+            })
+        };
+        assert_eq!((drop(past, 3).await, drop(past, 3).await, drop(past, 3).await), (3, 2, 0));
+        assert_eq!(json!(left(1).await), json!([8, 7, 6, 5]));
+        assert_eq!(drop((1, Uuid::max()), 9).await, 1, "by age");
+        assert_eq!((json!(left(1).await), left(2).await.len()), (json!([8, 7, 6]), 3));
+        let mut tx = store.read().await.expect("read");
+        let none = (String::new(), trial(0));
+        let first = tx.next_that_differs(&none).await.expect("row").expect("a trial");
+        let second = tx.next_that_differs(&first).await.expect("row").expect("another");
+        assert_eq!((first.1, &second.1), (trial(1), &trial(2)));
+        assert_eq!(tx.next_that_differs(&second).await.expect("row"), None);
+    }
+}
+
+fn tax_binding(revision: i64) -> BindingRow {
+    BindingRow {
+        slot: "tax".to_owned(),
+        name: "default".to_owned(),
+        revision,
+        act: "activate".to_owned(),
+        origin: 1,
+        digest: "b".to_owned(),
+        trial: String::new(),
+        why: String::new(),
+        created_us: 0,
+        created_by: "ana".to_owned(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_changes_what_is_in_use_is_told_by_one_number() {
+    for (store, _dir) in stores().await {
+        let version =
+            async || store.read().await.expect("read").in_use_version(MERCHANT).await.expect("version");
+        assert_eq!(version().await, 0);
+        let secret = |version| SecretRow {
+            name: "key".to_owned(),
+            version,
+            sealed: vec![1],
+            updated_us: 0,
+            updated_by: "ana".to_owned(),
+        };
+        let bind =
+            || did(&store, |tx| Box::pin(async move { tx.put_binding(MERCHANT, &tax_binding(1)).await }));
+        assert!(bind().await);
+        assert_eq!(version().await, 1);
+        assert!(!bind().await, "the revision is taken");
+        assert_eq!(version().await, 1, "and nothing changed");
+        let put =
+            |n| did(&store, move |tx| Box::pin(async move { tx.put_secret(MERCHANT, &secret(n)).await }));
+        assert!(put(1).await && !put(1).await && put(2).await);
+        assert_eq!(version().await, 3);
+        let drop = || did(&store, |tx| Box::pin(async move { tx.drop_secret(MERCHANT, "key").await }));
+        assert!(drop().await && !drop().await);
+        assert_eq!(version().await, 4);
+        for (from, to, expected) in [("uploaded", "ready", 4), ("ready", "revoked", 5)] {
+            let moved = did(&store, move |tx| {
+                Box::pin(async move {
+                    let row = ComponentRow {
+                        digest: "d".to_owned(),
+                        slot: "tax".to_owned(),
+                        state: from.to_owned(),
+                        info: "null".to_owned(),
+                        created_us: 0,
+                        created_by: "ana".to_owned(),
+                    };
+                    tx.put_component(MERCHANT, &row, b"x").await?;
+                    let step = ComponentChangeRow {
+                        seq: 0,
+                        state: to.to_owned(),
+                        why: String::new(),
+                        at_us: 0,
+                        who: "ana".to_owned(),
+                    };
+                    tx.move_component(MERCHANT, ("d", "tax"), from, &step).await
+                })
+            });
+            assert!(moved.await);
+            assert_eq!(version().await, expected, "{to}");
+        }
+        // At once from many sides: none is lost.
+        let store = Arc::new(store);
+        let many = (10..30).map(|revision| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                did(&store, move |tx| {
+                    Box::pin(async move { tx.put_binding(MERCHANT, &tax_binding(revision)).await })
+                })
+                .await
+            })
+        });
+        for one in many.collect::<Vec<_>>() {
+            assert!(one.await.expect("it ends"));
+        }
+        let now = store.read().await.expect("read").in_use_version(MERCHANT).await.expect("version");
+        assert_eq!(now, 25);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_put_bound_and_taken_away_at_once_is_whole_where_it_is_needed() {
+    for (store, _dir) in stores().await {
+        let store = Arc::new(store);
+        for round in 0..15 {
+            let (table, binding) = (format!("t{round}"), format!("b{round}"));
+            let mut tasks = tokio::task::JoinSet::new();
+            for _ in 0..2 {
+                let (store, table) = (store.clone(), table.clone());
+                tasks.spawn(async move {
+                    loop {
+                        for part in 0..3 {
+                            let table = table.clone();
+                            did(&store, move |tx| {
+                                let table = table.clone();
+                                Box::pin(async move {
+                                    tx.put_lookup_part(MERCHANT, &table, (part, b"x"), 5).await
+                                })
+                            })
+                            .await;
+                        }
+                        let row = table_row(&table, 3, 5);
+                        let put = did(&store, move |tx| {
+                            let row = row.clone();
+                            Box::pin(async move { tx.put_lookup(MERCHANT, &row).await })
+                        });
+                        if put.await {
+                            break;
+                        }
+                    }
+                });
+            }
+            for _ in 0..2 {
+                let (store, table) = (store.clone(), table.clone());
+                tasks.spawn(async move {
+                    let id = table.clone();
+                    did(&store, move |tx| {
+                        let id = id.clone();
+                        Box::pin(async move {
+                            if tx.hold_lookup(MERCHANT, &id).await?
+                                && tx.bodies_with_table(MERCHANT, &id).await?.is_empty()
+                            {
+                                tx.drop_lookup(MERCHANT, &id).await?;
+                            }
+                            Ok(())
+                        })
+                    })
+                    .await;
+                    let id = table.clone();
+                    did(&store, move |tx| {
+                        let id = id.clone();
+                        Box::pin(async move { tx.drop_lookup_parts(MERCHANT, &id, 1, 2).await })
+                    })
+                    .await;
+                });
+            }
+            let (host, needs, name) = (store.clone(), table.clone(), binding.clone());
+            tasks.spawn(async move {
+                did(&host, move |tx| {
+                    let body = BodyRow {
+                        digest: name.clone(),
+                        slot: "tax".to_owned(),
+                        name: "default".to_owned(),
+                        component: "c".to_owned(),
+                        body: json!({ "tables": { "rates": needs } }).to_string(),
+                    };
+                    let needs = needs.clone();
+                    Box::pin(async move {
+                        if tx.hold_lookup(MERCHANT, &needs).await? {
+                            tx.put_body(MERCHANT, &body).await?;
+                        }
+                        Ok(())
+                    })
+                })
+                .await;
+            });
+            while let Some(done) = tasks.join_next().await {
+                done.expect("no task fails");
+            }
+            let mut tx = store.read().await.expect("read");
+            let there = tx.lookup(MERCHANT, &table).await.expect("row").is_some();
+            let bound = tx.body(MERCHANT, &binding).await.expect("row").is_some();
+            assert!(there || !bound, "round {round}: a binding without its table");
+            for part in 0..3 {
+                let part = tx.lookup_part(MERCHANT, &table, part).await.expect("row");
+                assert!(!there || part.is_some(), "round {round}: a table without a part");
             }
         }
     }

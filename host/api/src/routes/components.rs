@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 use std::str::FromStr as _;
 
 use axum::body::Body;
-use axum::extract::{FromRequest as _, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use data_encoding::BASE64;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json as value};
 use till_registry::{
-    Activation, Change, Difference, FailurePolicy, Guard, Known, LifeStep, OwnLimits, Push, Pushed, Source,
-    Stage, TableFormat, TableInfo, Trial, TrialReport, Turn,
+    Activation, Change, Difference, DifferencePlace, FailurePolicy, Guard, Known, LifeStep, OwnLimits, Push,
+    Pushed, Source, Stage, TableFormat, TableInfo, Trial, TrialReport, Turn,
 };
-use till_sandbox::{Slot, TABLE_BYTES_MAX};
-use tokio::sync::Semaphore;
+use till_sandbox::Slot;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -24,7 +24,8 @@ use super::json;
 use crate::App;
 use crate::auth::Caller;
 use crate::problem::{Code, Problem};
-use crate::read::{At, Fields, Json, Query, Raw};
+use crate::read::{At, Fields, Json, PUSH_BYTES_MAX, Query, TABLE_TEXT_BYTES_MAX, arrive};
+use crate::upload::UPLOADS;
 use crate::wire::time;
 
 /// Scopes that may look.
@@ -33,13 +34,6 @@ const READ: &[&str] = &["components:read", "components", "admin"];
 const CHANGE: &[&str] = &["components", "admin"];
 /// Largest component: gateways with a TLS-free HTTP stack have 2 MB, interpreters 30.
 const WASM_BYTES_MAX: usize = 32 << 20;
-/// Largest push: a component in base64 with its configuration and small tables.
-const PUSH_BYTES_MAX: usize = 48 << 20;
-/// Largest table as text: quotes and commas come on top of what is kept.
-const TABLE_TEXT_BYTES_MAX: usize = TABLE_BYTES_MAX + (64 << 20);
-/// Pushes and tables read at the same time: each may hold 200 MB and a core.
-static UPLOADS: Semaphore = Semaphore::const_new(2);
-
 /// A component for a slot.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
@@ -142,7 +136,7 @@ fn turn_in(fields: &mut Fields<'_>, who: &str) -> Turn {
 }
 
 /// Reads a push; its tables are given as they were sent.
-pub(crate) fn push_in(fields: &mut Fields<'_>, who: &str) -> (Push, BTreeMap<String, Value>) {
+pub(crate) fn push_in(fields: &mut Fields<'_>, who: &str) -> (Push, BTreeMap<String, Box<RawValue>>) {
     let slot = slot_of(fields);
     let name = fields.text("name").unwrap_or_else(|| "default".to_owned());
     let (text, digest) = (fields.text("wasmBase64"), fields.text("component"));
@@ -269,8 +263,13 @@ impl From<Activation> for ActivationOut {
 
 /// The components in use.
 #[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct ActivationsOut {
+    /// By slot and name.
     components: Vec<ActivationOut>,
+    /// Give it as `after` to read on; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_after: Option<String>,
 }
 
 /// Checks a component with its configuration and uses it from the next checkout on, tries it out, or keeps it.
@@ -282,23 +281,26 @@ pub(crate) async fn push(
     request: Request,
 ) -> Result<Response, Problem> {
     caller.needs_one(CHANGE)?;
-    let _place = UPLOADS.acquire().await.map_err(Problem::internal)?;
-    let body = Json::<PUSH_BYTES_MAX>::from_request(request, &app).await?;
+    let mut place = UPLOADS.enter(&caller.merchant).await?;
+    let body = Json::<PUSH_BYTES_MAX>::arrive(request, Some(&mut place)).await?;
+    let mut at_work = place.work(body.0.len()).await?;
     let mut fields = body.fields()?;
     let (mut push, tables) = push_in(&mut fields, &caller.sub);
     fields.finish()?;
     drop(body);
     let now_us = app.runner.clock().now_us();
     for (name, table) in tables {
-        let digest = match table {
-            Value::String(digest) => digest,
-            rows => {
-                let table = till_registry::read_table(TableFormat::Json, rows.to_string().as_bytes())?;
+        let digest = match serde_json::from_str(table.get()) {
+            Ok(digest) => digest,
+            Err(_) => {
+                let table = till_registry::read_table(TableFormat::Json, table.get().as_bytes())?;
                 app.registry.put_table(&caller.merchant, table, &caller.sub, now_us).await?.digest
             }
         };
         push.tables.insert(name, digest);
     }
+    // What follows takes time: it is compiled and tried.
+    at_work.keeps(if let Source::Bytes(wasm) = &push.source { wasm.len() } else { WASM_BYTES_MAX });
     match app.registry.push(&caller.merchant, push, now_us).await? {
         Pushed::Bound(activation) => json(StatusCode::CREATED, &ActivationOut::from(*activation)),
         Pushed::Ready { component, info } => {
@@ -309,11 +311,36 @@ pub(crate) async fn push(
 
 /// Lists the components in use.
 #[utoipa::path(get, path = "/api/v1/admin/components", tag = "components", security(("bearer" = [])),
+    params(("after" = Option<String>, Query, description = "`nextAfter` of the part before"),
+        ("limit" = Option<i64>, Query, description = "1 to 200; 200 by default")),
     responses((status = 200, body = ActivationsOut)))]
-pub(crate) async fn components(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
+pub(crate) async fn components(
+    State(app): State<App>,
+    caller: Caller,
+    mut query: Query,
+) -> Result<Response, Problem> {
     caller.needs_one(READ)?;
-    let all = app.registry.activations(&caller.merchant).await?;
-    json(StatusCode::OK, &ActivationsOut { components: all.into_iter().map(ActivationOut::from).collect() })
+    let limit = query.limit(200, 200)?;
+    let after = match query.text("after") {
+        Some(text) => text.split_once('/').ok_or_else(|| not_a_place("after", "nextAfter"))?,
+        None => ("", ""),
+    };
+    let (slot, name) = (after.0.to_owned(), after.1.to_owned());
+    query.finish()?;
+    let all = app.registry.activations(&caller.merchant, (&slot, &name), limit).await?;
+    let next_after = last_of(&all, limit).map(|last| format!("{}/{}", last.slot, last.name));
+    let components = all.into_iter().map(ActivationOut::from).collect();
+    json(StatusCode::OK, &ActivationsOut { components, next_after })
+}
+
+/// Where to read on: behind the last of a full part.
+fn last_of<T>(part: &[T], limit: i64) -> Option<&T> {
+    part.last().filter(|_| i64::try_from(part.len()).is_ok_and(|n| n >= limit))
+}
+
+/// A parameter that is not what the part before gave.
+fn not_a_place(field: &str, given: &str) -> Problem {
+    Problem::field(field, format!("`{given}` of the part before is needed"))
 }
 
 /// An uploaded component.
@@ -374,15 +401,20 @@ pub(crate) struct KnownsOut {
     /// Give it as `before` to read on; absent at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_before: Option<String>,
+    /// One component: give it as `after` to read on in its life; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_after: Option<i64>,
 }
 
-fn before_us(query: &mut Query) -> Result<i64, Problem> {
-    match query.text("before") {
-        Some(text) => {
-            text.parse().map_err(|_| Problem::field("before", "`nextBefore` of the part before is needed"))
-        }
-        None => Ok(i64::MAX),
-    }
+/// The time and the ids that `before` names, as `time.id.id`. Times may be the same for many; ids are not.
+fn before<const IDS: usize>(query: &mut Query) -> Result<Option<(i64, [String; IDS])>, Problem> {
+    let Some(text) = query.text("before") else { return Ok(None) };
+    let read = || {
+        let (time, ids) = text.split_once('.')?;
+        let ids: Vec<String> = ids.split('.').map(str::to_owned).collect();
+        Some((time.parse().ok()?, ids.try_into().ok()?))
+    };
+    read().map(Some).ok_or_else(|| not_a_place("before", "nextBefore"))
 }
 
 /// Lists all uploaded components, in use or not.
@@ -397,27 +429,39 @@ pub(crate) async fn uploaded(
 ) -> Result<Response, Problem> {
     caller.needs_one(READ)?;
     let limit = query.limit(50, 200)?;
-    let before = before_us(&mut query)?;
+    let before = before::<2>(&mut query)?;
     query.finish()?;
-    let found = app.registry.components(&caller.merchant, before, limit).await?;
-    let full = i64::try_from(found.len()).is_ok_and(|n| n >= limit);
-    let next_before = found.last().filter(|_| full).map(|known| known.created_us.to_string());
+    let (at_us, [digest, slot]) = before.unwrap_or((i64::MAX, Default::default()));
+    let found = app.registry.components(&caller.merchant, (at_us, &digest, &slot), limit).await?;
+    let next_before =
+        last_of(&found, limit).map(|known| format!("{}.{}.{}", known.created_us, known.digest, known.slot));
     let components = found.into_iter().map(|known| KnownOut::of(known, vec![])).collect();
-    json(StatusCode::OK, &KnownsOut { components, next_before })
+    json(StatusCode::OK, &KnownsOut { components, next_before, next_after: None })
 }
 
 /// Reads the life of a component, under each slot it was uploaded for.
 #[utoipa::path(get, path = "/api/v1/admin/components/{digest}", tag = "components", security(("bearer" = [])),
-    params(("digest" = String, Path)), responses((status = 200, body = KnownsOut)))]
+    params(("digest" = String, Path), ("after" = Option<i64>, Query, description = "`nextAfter` of the part before"),
+        ("limit" = Option<i64>, Query, description = "steps for each slot, 1 to 200; 200 by default")),
+    responses((status = 200, body = KnownsOut)))]
 pub(crate) async fn component(
     State(app): State<App>,
     caller: Caller,
     At(digest): At<String>,
+    mut query: Query,
 ) -> Result<Response, Problem> {
     caller.needs_one(READ)?;
-    let found = app.registry.component(&caller.merchant, &digest).await?;
+    let limit = query.limit(200, 200)?;
+    let after = match query.text("after") {
+        Some(text) => text.parse().map_err(|_| not_a_place("after", "nextAfter"))?,
+        None => 0,
+    };
+    query.finish()?;
+    let found = app.registry.component(&caller.merchant, &digest, after, limit).await?;
+    // Steps are counted from 1 in each slot: full parts end at the same one.
+    let next_after = found.iter().filter_map(|(_, life)| Some(last_of(life, limit)?.seq)).max();
     let components = found.into_iter().map(|(known, life)| KnownOut::of(known, life)).collect();
-    json(StatusCode::OK, &KnownsOut { components, next_before: None })
+    json(StatusCode::OK, &KnownsOut { components, next_before: None, next_after })
 }
 
 /// Reads the bytes of a component.
@@ -643,13 +687,12 @@ pub(crate) async fn history(
     let limit = query.limit(50, 200)?;
     let (slot, name) = place(&mut query)?;
     let before = match query.text("before") {
-        Some(text) => text.parse().map_err(|_| Problem::field("before", "a whole number is needed"))?,
+        Some(text) => text.parse().map_err(|_| not_a_place("before", "nextBefore"))?,
         None => i64::MAX,
     };
     query.finish()?;
     let changes = app.registry.history(&caller.merchant, slot, &name, before, limit).await?;
-    let full = i64::try_from(changes.len()).is_ok_and(|n| n >= limit);
-    let next_before = changes.last().filter(|_| full).map(|change| change.revision);
+    let next_before = last_of(&changes, limit).map(|change| change.revision);
     let changes = changes.into_iter().map(ChangeOut::from).collect();
     json(StatusCode::OK, &HistoryOut { changes, next_before })
 }
@@ -674,7 +717,7 @@ pub(crate) struct TrialReportOut {
     differing: i64,
     /// Sum of the differences of totals, in the merchant's currency.
     delta: Value,
-    /// Comparisons that this host left out because too many waited, since it started.
+    /// Comparisons of this merchant that this host left out because too many waited, since it started.
     left_out: u64,
 }
 
@@ -702,7 +745,7 @@ pub(crate) async fn trial(
         compared: count.compared,
         differing: count.differing,
         delta: value!({ "minor": count.delta, "currency": currency.code() }),
-        left_out: app.registry.left_out(),
+        left_out: app.registry.left_out(&caller.merchant),
     };
     json(StatusCode::OK, &report)
 }
@@ -743,11 +786,19 @@ pub(crate) async fn differences(
     caller.needs_one(READ)?;
     let limit = query.limit(50, 200)?;
     let (slot, name) = place(&mut query)?;
-    let before = before_us(&mut query)?;
+    let after = match before::<2>(&mut query)? {
+        None => None,
+        Some((at_us, [uid, revision])) => {
+            let place = || {
+                let (revision, uid) = (revision.parse().ok()?, uid.parse().ok()?);
+                Some(DifferencePlace { revision, at_us, uid })
+            };
+            Some(place().ok_or_else(|| not_a_place("before", "nextBefore"))?)
+        }
+    };
     query.finish()?;
-    let found = app.registry.differences(&caller.merchant, slot, &name, before, limit).await?;
-    let full = i64::try_from(found.len()).is_ok_and(|n| n >= limit);
-    let next_before = found.last().filter(|_| full).map(|row| row.at_us.to_string());
+    let (revision, found) = app.registry.differences(&caller.merchant, slot, &name, after, limit).await?;
+    let next_before = last_of(&found, limit).map(|row| format!("{}.{}.{revision}", row.at_us, row.uid));
     let differences = found.into_iter().map(|Difference { uid, at_us, body }| DifferenceOut {
         instance: uid.to_string(),
         at: time(at_us),
@@ -848,9 +899,13 @@ impl From<TableInfo> for TableOut {
 
 /// Uploaded tables.
 #[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct TablesOut {
     /// Newest first.
     tables: Vec<TableOut>,
+    /// Give it as `before` to read on; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_before: Option<String>,
 }
 
 /// Keeps a table, as `text/csv` (first line: names; first column: key) or as a JSON object; at most 1,000,000 rows.
@@ -869,10 +924,12 @@ pub(crate) async fn put_table(
         "application/json" => TableFormat::Json,
         _ => return Err(Problem::new(Code::UnsupportedMediaType, "send `text/csv` or `application/json`")),
     };
-    let _place = UPLOADS.acquire().await.map_err(Problem::internal)?;
-    let Raw(bytes) = Raw::<TABLE_TEXT_BYTES_MAX>::from_request(request, &app).await?;
+    let mut place = UPLOADS.enter(&caller.merchant).await?;
+    let bytes = arrive(request, TABLE_TEXT_BYTES_MAX, Some(&mut place)).await?;
+    let mut at_work = place.work(bytes.len()).await?;
     let read = tokio::task::spawn_blocking(move || till_registry::read_table(format, &bytes)).await;
     let table = read.map_err(Problem::internal)??;
+    at_work.keeps(table.content().len());
     let now_us = app.runner.clock().now_us();
     let kept = app.registry.put_table(&caller.merchant, table, &caller.sub, now_us).await?;
     json(StatusCode::CREATED, &TableOut::from(kept))
@@ -894,7 +951,8 @@ pub(crate) async fn table(
 
 /// Lists uploaded tables.
 #[utoipa::path(get, path = "/api/v1/admin/tables", tag = "components", security(("bearer" = [])),
-    params(("limit" = Option<i64>, Query, description = "1 to 200; 50 by default")),
+    params(("before" = Option<String>, Query, description = "`nextBefore` of the part before"),
+        ("limit" = Option<i64>, Query, description = "1 to 200; 50 by default")),
     responses((status = 200, body = TablesOut)))]
 pub(crate) async fn tables(
     State(app): State<App>,
@@ -903,9 +961,27 @@ pub(crate) async fn tables(
 ) -> Result<Response, Problem> {
     caller.needs_one(READ)?;
     let limit = query.limit(50, 200)?;
+    let before = before::<1>(&mut query)?;
     query.finish()?;
-    let tables = app.registry.tables(&caller.merchant, limit).await?;
-    json(StatusCode::OK, &TablesOut { tables: tables.into_iter().map(TableOut::from).collect() })
+    let (at_us, [digest]) = before.unwrap_or((i64::MAX, Default::default()));
+    let tables = app.registry.tables(&caller.merchant, (at_us, &digest), limit).await?;
+    let next_before = last_of(&tables, limit).map(|table| format!("{}.{}", table.created_us, table.digest));
+    let tables = tables.into_iter().map(TableOut::from).collect();
+    json(StatusCode::OK, &TablesOut { tables, next_before })
+}
+
+/// Takes a table away that nothing uses; 409 tells where it is in use.
+#[utoipa::path(delete, path = "/api/v1/admin/tables/{digest}", tag = "components", security(("bearer" = [])),
+    params(("digest" = String, Path)), responses((status = 204)))]
+pub(crate) async fn delete_table(
+    State(app): State<App>,
+    caller: Caller,
+    At(digest): At<String>,
+) -> Result<Response, Problem> {
+    caller.needs_one(CHANGE)?;
+    let now_us = app.runner.clock().now_us();
+    app.registry.delete_table(&caller.merchant, &digest, &caller.sub, now_us).await?;
+    Ok(empty())
 }
 
 /// A secret, without its value.
@@ -956,7 +1032,7 @@ pub(crate) async fn put_secret(
     json(StatusCode::OK, &SecretOut::from(set))
 }
 
-/// Lists the names of secrets. Values are never shown.
+/// Lists the names of secrets, 256 at most. Values are never shown.
 #[utoipa::path(get, path = "/api/v1/admin/secrets", tag = "components", security(("bearer" = [])),
     responses((status = 200, body = SecretsOut)))]
 pub(crate) async fn secrets(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {

@@ -68,7 +68,7 @@ pub(crate) fn all() -> Router<App> {
         .route("/api/v1/admin/checkouts/recorded", get(components::recorded))
         .route("/api/v1/admin/bindings/{digest}", get(components::binding))
         .route("/api/v1/admin/tables", post(components::put_table).get(components::tables))
-        .route("/api/v1/admin/tables/{digest}", get(components::table))
+        .route("/api/v1/admin/tables/{digest}", get(components::table).delete(components::delete_table))
         .route("/api/v1/admin/secrets", get(components::secrets))
         .route("/api/v1/admin/secrets/{name}", put(components::put_secret).delete(components::drop_secret))
         .route("/api/v1/admin/counters", get(admin::counters))

@@ -109,6 +109,17 @@ impl Tx {
         self.rows(sql, &[P::T(merchant), P::T(&like)]).await?.iter().map(body).collect()
     }
 
+    /// Contents that use a table.
+    pub async fn bodies_with_table(
+        &mut self,
+        merchant: &str,
+        table: &str,
+    ) -> Result<Vec<BodyRow>, StoreError> {
+        let sql = "SELECT digest, slot, name, component, body FROM binding_body WHERE merchant = $1 AND body LIKE $2";
+        let like = format!("%\"{table}\"%");
+        self.rows(sql, &[P::T(merchant), P::T(&like)]).await?.iter().map(body).collect()
+    }
+
     /// Writes the next revision of a binding. False: `row.revision` is taken; read again.
     pub async fn put_binding(&mut self, merchant: &str, row: &BindingRow) -> Result<bool, StoreError> {
         let sql = "INSERT INTO binding (merchant, slot, name, revision, act, origin, digest, trial, why, created_us, created_by) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11) ON CONFLICT DO NOTHING";
@@ -125,7 +136,36 @@ impl Tx {
             P::I(row.created_us),
             P::T(&row.created_by),
         ];
-        Ok(self.exec(sql, &params).await? == 1)
+        let written = self.exec(sql, &params).await? == 1;
+        if written {
+            self.in_use_changed(merchant).await?;
+        }
+        Ok(written)
+    }
+
+    /// Says that a merchant has something else in use: a binding, a revocation or a secret. Whoever reads the new
+    /// version reads the change too, for both are in one commit, and such commits of a merchant come one by one.
+    pub(crate) async fn in_use_changed(&mut self, merchant: &str) -> Result<(), StoreError> {
+        let sql = "INSERT INTO in_use (merchant, version) VALUES ($1, 1) ON CONFLICT (merchant) DO UPDATE SET version = in_use.version + 1";
+        self.exec(sql, &[P::T(merchant)]).await.map(|_| ())
+    }
+
+    /// Grows with every change of what a merchant has in use.
+    pub async fn in_use_version(&mut self, merchant: &str) -> Result<i64, StoreError> {
+        let sql = "SELECT version FROM in_use WHERE merchant = $1";
+        self.row(sql, &[P::T(merchant)]).await?.map_or(Ok(0), |row| row.int(0))
+    }
+
+    /// The newest revision of the bindings in use after a slot and name, in this order.
+    pub async fn bindings_after(
+        &mut self,
+        merchant: &str,
+        (slot, name): (&str, &str),
+        limit: i64,
+    ) -> Result<Vec<BindingRow>, StoreError> {
+        let sql = "SELECT slot, name, revision, act, origin, digest, trial, why, created_us, created_by FROM binding b WHERE merchant = $1 AND (slot, name) > ($2, $3) AND revision = (SELECT MAX(revision) FROM binding n WHERE n.merchant = b.merchant AND n.slot = b.slot AND n.name = b.name) AND (digest <> '' OR trial <> '') ORDER BY slot, name LIMIT $4";
+        let params = [P::T(merchant), P::T(slot), P::T(name), P::I(limit)];
+        self.rows(sql, &params).await?.iter().map(binding).collect()
     }
 
     /// The newest revision of every binding of a merchant.

@@ -88,6 +88,9 @@ impl Tx {
             return Ok(false);
         }
         self.note_component(merchant, (digest, slot), to).await?;
+        if to.state == "revoked" {
+            self.in_use_changed(merchant).await?;
+        }
         Ok(true)
     }
 
@@ -171,27 +174,30 @@ impl Tx {
         self.rows(sql, &[P::T(merchant), P::T(digest)]).await?.iter().map(component).collect()
     }
 
-    /// Components of a merchant made before a time, newest first.
+    /// Components of a merchant before a time, digest and slot, newest first.
     pub async fn components(
         &mut self,
         merchant: &str,
-        before_us: i64,
+        (at_us, digest, slot): (i64, &str, &str),
         limit: i64,
     ) -> Result<Vec<ComponentRow>, StoreError> {
-        let sql = "SELECT digest, slot, state, info, created_us, created_by FROM component WHERE merchant = $1 AND created_us < $2 ORDER BY created_us DESC, digest, slot LIMIT $3";
-        let rows = self.rows(sql, &[P::T(merchant), P::I(before_us), P::I(limit)]).await?;
-        rows.iter().map(component).collect()
+        let sql = "SELECT digest, slot, state, info, created_us, created_by FROM component WHERE merchant = $1 AND (created_us, digest, slot) < ($2, $3, $4) ORDER BY created_us DESC, digest DESC, slot DESC LIMIT $5";
+        let params = [P::T(merchant), P::I(at_us), P::T(digest), P::T(slot), P::I(limit)];
+        self.rows(sql, &params).await?.iter().map(component).collect()
     }
 
-    /// The life of a component, oldest first.
+    /// The life of a component after a step, oldest first.
     pub async fn component_changes(
         &mut self,
         merchant: &str,
         digest: &str,
         slot: &str,
+        after: i64,
+        limit: i64,
     ) -> Result<Vec<ComponentChangeRow>, StoreError> {
-        let sql = "SELECT seq, state, why, at_us, who FROM component_change WHERE merchant = $1 AND digest = $2 AND slot = $3 ORDER BY seq LIMIT 1000";
-        let rows = self.rows(sql, &[P::T(merchant), P::T(digest), P::T(slot)]).await?;
+        let sql = "SELECT seq, state, why, at_us, who FROM component_change WHERE merchant = $1 AND digest = $2 AND slot = $3 AND seq > $4 ORDER BY seq LIMIT $5";
+        let params = [P::T(merchant), P::T(digest), P::T(slot), P::I(after), P::I(limit)];
+        let rows = self.rows(sql, &params).await?;
         rows.iter()
             .map(|row| {
                 Ok(ComponentChangeRow {

@@ -31,7 +31,11 @@ impl Tx {
             P::I(row.updated_us),
             P::T(&row.updated_by),
         ];
-        Ok(self.exec(sql, &params).await? == 1)
+        let written = self.exec(sql, &params).await? == 1;
+        if written {
+            self.in_use_changed(merchant).await?;
+        }
+        Ok(written)
     }
 
     /// All secrets of a merchant, by name.
@@ -54,6 +58,10 @@ impl Tx {
     /// Takes a secret away. False: there is none.
     pub async fn drop_secret(&mut self, merchant: &str, name: &str) -> Result<bool, StoreError> {
         let sql = "DELETE FROM secret WHERE merchant = $1 AND name = $2";
-        Ok(self.exec(sql, &[P::T(merchant), P::T(name)]).await? == 1)
+        let dropped = self.exec(sql, &[P::T(merchant), P::T(name)]).await? == 1;
+        if dropped {
+            self.in_use_changed(merchant).await?;
+        }
+        Ok(dropped)
     }
 }

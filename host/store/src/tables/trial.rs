@@ -108,26 +108,72 @@ impl Tx {
         self.exec(sql, &params).await.map(|_| ())
     }
 
-    /// Differences of a trial before a time, newest first.
+    /// Differences of a trial before a time and checkout, newest first.
     pub async fn differences(
         &mut self,
         merchant: &str,
         key: &TrialKey,
-        before_us: i64,
+        (at_us, uid): (i64, Uuid),
         limit: i64,
     ) -> Result<Vec<DifferenceRow>, StoreError> {
-        let sql = "SELECT uid, at_us, body FROM shadow_difference WHERE merchant = $1 AND slot = $2 AND name = $3 AND revision = $4 AND at_us < $5 ORDER BY at_us DESC, uid LIMIT $6";
+        let sql = "SELECT uid, at_us, body FROM shadow_difference WHERE merchant = $1 AND slot = $2 AND name = $3 AND revision = $4 AND (at_us, uid) < ($5, $6) ORDER BY at_us DESC, uid DESC LIMIT $7";
         let params = [
             P::T(merchant),
             P::T(&key.slot),
             P::T(&key.name),
             P::I(key.revision),
-            P::I(before_us),
+            P::I(at_us),
+            P::B(uid.as_bytes()),
             P::I(limit),
         ];
         let rows = self.rows(sql, &params).await?;
         rows.iter()
             .map(|row| Ok(DifferenceRow { uid: row.uid(0)?, at_us: row.int(1)?, body: row.json(2)? }))
             .collect()
+    }
+
+    /// Time and checkout of the newest difference of a trial that has so many newer ones.
+    pub async fn difference_past(
+        &mut self,
+        merchant: &str,
+        key: &TrialKey,
+        newer: i64,
+    ) -> Result<Option<(i64, Uuid)>, StoreError> {
+        let sql = "SELECT at_us, uid FROM shadow_difference WHERE merchant = $1 AND slot = $2 AND name = $3 AND revision = $4 ORDER BY at_us DESC, uid DESC LIMIT 1 OFFSET $5";
+        let params = [P::T(merchant), P::T(&key.slot), P::T(&key.name), P::I(key.revision), P::I(newer)];
+        self.row(sql, &params).await?.map(|row| Ok((row.int(0)?, row.uid(1)?))).transpose()
+    }
+
+    /// Takes some of a trial's differences away, the oldest first, up to a time and checkout. Gives how many.
+    pub async fn drop_differences(
+        &mut self,
+        merchant: &str,
+        key: &TrialKey,
+        (at_us, uid): (i64, Uuid),
+        limit: i64,
+    ) -> Result<u64, StoreError> {
+        let sql = "DELETE FROM shadow_difference WHERE merchant = $1 AND slot = $2 AND name = $3 AND revision = $4 AND (at_us, uid) IN (SELECT at_us, uid FROM shadow_difference WHERE merchant = $1 AND slot = $2 AND name = $3 AND revision = $4 AND (at_us, uid) <= ($5, $6) ORDER BY at_us, uid LIMIT $7)";
+        let params = [
+            P::T(merchant),
+            P::T(&key.slot),
+            P::T(&key.name),
+            P::I(key.revision),
+            P::I(at_us),
+            P::B(uid.as_bytes()),
+            P::I(limit),
+        ];
+        self.exec(sql, &params).await
+    }
+
+    /// The next trial that has differences, with its merchant, after the one given. None: that was the last.
+    pub async fn next_that_differs(
+        &mut self,
+        (merchant, key): &(String, TrialKey),
+    ) -> Result<Option<(String, TrialKey)>, StoreError> {
+        let sql = "SELECT merchant, slot, name, revision FROM shadow_difference WHERE (merchant, slot, name, revision) > ($1, $2, $3, $4) ORDER BY merchant, slot, name, revision LIMIT 1";
+        let params = [P::T(merchant), P::T(&key.slot), P::T(&key.name), P::I(key.revision)];
+        let Some(row) = self.row(sql, &params).await? else { return Ok(None) };
+        let key = TrialKey { slot: row.text(1)?, name: row.text(2)?, revision: row.int(3)? };
+        Ok(Some((row.text(0)?, key)))
     }
 }
