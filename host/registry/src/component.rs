@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use till_engine::step::Event;
 use till_sandbox::{Binding, Component, Sandbox, Slot};
+use till_store::Tx;
 use till_store::tables::binding::BindingRow;
 use till_store::tables::component::{ComponentChangeRow, ComponentRow};
 use uuid::Uuid;
@@ -240,9 +241,11 @@ impl Registry {
             let (owner, id, change, event) = (owner.clone(), id.clone(), change.clone(), event.clone());
             Box::pin(async move {
                 let place = (id.as_str(), slot.as_str());
-                let Some(row) = tx.component(&owner, &id, slot.as_str()).await? else { return Ok(false) };
-                let first = to == State::Uploaded && row.state == State::Uploaded.as_str();
-                let from = |states: &[State]| states.iter().any(|state| state.as_str() == row.state);
+                let Some(now) = tx.hold_component(&owner, &id, slot.as_str()).await? else {
+                    return Ok(false);
+                };
+                let first = to == State::Uploaded && now == State::Uploaded.as_str();
+                let from = |states: &[State]| states.iter().any(|state| state.as_str() == now);
                 // Another push of the same bytes may be further already: nothing goes backwards.
                 let back = match to {
                     State::Validated | State::Compiled => from(&[State::Compiled, State::Ready]),
@@ -251,10 +254,14 @@ impl Registry {
                     State::Refused => from(&[State::Ready]),
                     State::Revoked | State::Collected => false,
                 };
-                if back || row.state == State::Revoked.as_str() || (row.state == to.as_str() && !first) {
+                if back || now == State::Revoked.as_str() || (now == to.as_str() && !first) {
                     return Ok(false);
                 }
-                if !tx.move_component(&owner, place, &row.state, &change).await? {
+                // It may have come into use since it was looked at.
+                if to == State::Collected && used_in(tx, &owner, &id).await?.is_some() {
+                    return Ok(false);
+                }
+                if !tx.move_component(&owner, place, &now, &change).await? {
                     return Ok(false);
                 }
                 if gone {
@@ -303,30 +310,8 @@ impl Registry {
     }
 
     /// Where a component is in use. None: nowhere.
-    async fn used(&self, merchant: &str, component: &str) -> Result<Option<String>, Error> {
-        let mut tx = self.store.read().await?;
-        let mut bodies = tx.bodies_of(merchant, component).await?;
-        let mut falling = Vec::new();
-        for body in &bodies {
-            falling.extend(tx.bodies_that_fall_back_on(merchant, &body.digest).await?);
-        }
-        bodies.extend(falling);
-        let digests: Vec<String> = bodies.iter().map(|body| body.digest.clone()).collect();
-        let mut places: BTreeMap<(String, String), ()> = BTreeMap::new();
-        for body in bodies {
-            places.insert((body.slot, body.name), ());
-        }
-        for (slot, name) in places.into_keys() {
-            let kept = tx.binding_history(merchant, &slot, &name, i64::MAX, KEPT_REVISIONS).await?;
-            let uses = |row: &&BindingRow| {
-                digests.iter().any(|digest| row.digest == *digest || row.trial.contains(digest.as_str()))
-            };
-            if let Some(row) = kept.iter().find(uses) {
-                return Ok(Some(format!("revision {} of {slot}/{name} uses it", row.revision)));
-            }
-        }
-        let pinned = tx.pinned_by(merchant, &digests).await?;
-        Ok((pinned > 0).then(|| format!("{pinned} checkouts under way have it")))
+    pub(crate) async fn used(&self, merchant: &str, component: &str) -> Result<Option<String>, Error> {
+        Ok(used_in(&mut self.store.read().await?, merchant, component).await?)
     }
 
     /// Takes the bytes of a component away that nothing uses.
@@ -341,7 +326,11 @@ impl Registry {
             if row.state == State::Revoked.as_str() {
                 return Err(Error::not_now("the component was revoked: its bytes are kept as a proof"));
             }
-            self.walk(slot, digest, State::Collected, hand).await?;
+            if !self.walk(slot, digest, State::Collected, hand).await?
+                && let Some(used) = self.used(merchant, digest).await?
+            {
+                return Err(Error::not_now(format!("the component is in use: {used}")));
+            }
             self.forget(merchant, slot, digest);
         }
         Ok(())
@@ -444,4 +433,30 @@ impl Registry {
             self.sandbox.unload(slot, digest);
         }
     }
+}
+
+/// Where a component is in use. None: nowhere.
+async fn used_in(tx: &mut Tx, merchant: &str, component: &str) -> Result<Option<String>, till_store::Error> {
+    let mut bodies = tx.bodies_of(merchant, component).await?;
+    let mut falling = Vec::new();
+    for body in &bodies {
+        falling.extend(tx.bodies_that_fall_back_on(merchant, &body.digest).await?);
+    }
+    bodies.extend(falling);
+    let digests: Vec<String> = bodies.iter().map(|body| body.digest.clone()).collect();
+    let mut places: BTreeMap<(String, String), ()> = BTreeMap::new();
+    for body in bodies {
+        places.insert((body.slot, body.name), ());
+    }
+    for (slot, name) in places.into_keys() {
+        let kept = tx.binding_history(merchant, &slot, &name, i64::MAX, KEPT_REVISIONS).await?;
+        let uses = |row: &&BindingRow| {
+            digests.iter().any(|digest| row.digest == *digest || row.trial.contains(digest.as_str()))
+        };
+        if let Some(row) = kept.iter().find(uses) {
+            return Ok(Some(format!("revision {} of {slot}/{name} uses it", row.revision)));
+        }
+    }
+    let pinned = tx.pinned_by(merchant, &digests).await?;
+    Ok((pinned > 0).then(|| format!("{pinned} checkouts under way have it")))
 }
