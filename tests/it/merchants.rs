@@ -350,3 +350,35 @@ async fn a_backtest_prices_by_what_stood_in_and_leaves_out_what_was_collected() 
     test(&["--save", kept]);
     test(&["--records", kept, "--url", "http://127.0.0.1:1"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_inside_a_push_is_read_as_an_uploaded_one() {
+    let shop = open().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let rows = r#"{ "a": 9.90, "b": 12345678901234567890123, "c": "text" }"#;
+    let uploaded = till(&shop.host, &["table", "push", &file(folder.path(), "rows.json", rows)]);
+    let uploaded = uploaded.split_whitespace().next().expect("a digest");
+    let push = async |rows: &str| {
+        let (config, component) =
+            (till_tests::demo_config("price-list"), till_sandbox::Digest::of(&guest("price-list")));
+        // As text: a JSON library may lose digits on the way.
+        let body = format!(
+            r#"{{"slot": "pricing", "component": "{component}", "config": {config}, "tables": {{"t": {rows}}}}}"#
+        );
+        let request = reqwest::Client::new()
+            .post(format!("{}{ADMIN}/components", shop.host.url))
+            .bearer_auth(token("ana", "admin"))
+            .header("content-type", "application/json")
+            .body(body);
+        let answer = request.send().await.expect("the host answers");
+        let status = answer.status().as_u16();
+        let text = answer.text().await.expect("a whole answer");
+        (status, serde_json::from_str::<Value>(&text).expect("JSON"))
+    };
+    let (status, made) = push(rows).await;
+    assert_eq!(status, 201, "{made}");
+    let digest = made["digest"].as_str().expect("a digest");
+    let (_, binding) = shop.admin_as("admin", "GET", &format!("/bindings/{digest}"), None).await;
+    assert_eq!(binding["body"]["tables"]["t"], json!(uploaded), "the same rows are the same table");
+    problem(&push(r#"{ "a": 1, "a": 2 }"#).await, 422, "`a` is there twice");
+}

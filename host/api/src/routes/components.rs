@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use data_encoding::BASE64;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json as value};
 use till_registry::{
     Activation, Change, Difference, FailurePolicy, Guard, Known, LifeStep, OwnLimits, Push, Pushed, Source,
@@ -68,7 +69,8 @@ pub(crate) struct PushIn {
     /// Limits below the host's: `fuel`, `memoryBytes`, `inputBytes`, `outputBytes`.
     #[schema(value_type = Option<Object>)]
     limits: Option<OwnLimits>,
-    /// By name: the digest of an uploaded table, or a small one itself, text to text.
+    /// By name: the digest of an uploaded table, or a small one itself. A value that is no text is kept as it is
+    /// written.
     #[schema(value_type = Option<Object>)]
     tables: Option<BTreeMap<String, Value>>,
     /// Names of secrets that may be used for it.
@@ -142,7 +144,7 @@ fn turn_in(fields: &mut Fields<'_>, who: &str) -> Turn {
 }
 
 /// Reads a push; its tables are given as they were sent.
-pub(crate) fn push_in(fields: &mut Fields<'_>, who: &str) -> (Push, BTreeMap<String, Value>) {
+pub(crate) fn push_in(fields: &mut Fields<'_>, who: &str) -> (Push, BTreeMap<String, Box<RawValue>>) {
     let slot = slot_of(fields);
     let name = fields.text("name").unwrap_or_else(|| "default".to_owned());
     let (text, digest) = (fields.text("wasmBase64"), fields.text("component"));
@@ -290,10 +292,10 @@ pub(crate) async fn push(
     drop(body);
     let now_us = app.runner.clock().now_us();
     for (name, table) in tables {
-        let digest = match table {
-            Value::String(digest) => digest,
-            rows => {
-                let table = till_registry::read_table(TableFormat::Json, rows.to_string().as_bytes())?;
+        let digest = match serde_json::from_str(table.get()) {
+            Ok(digest) => digest,
+            Err(_) => {
+                let table = till_registry::read_table(TableFormat::Json, table.get().as_bytes())?;
                 app.registry.put_table(&caller.merchant, table, &caller.sub, now_us).await?.digest
             }
         };
