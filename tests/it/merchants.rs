@@ -332,3 +332,99 @@ async fn a_backtest_over_recorded_checkouts_tells_what_would_change_as_a_table_a
     };
     assert_eq!(table(&again), table(&out));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backtest_prices_by_what_stood_in_and_leaves_out_what_was_collected() {
+    let shop = open().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    // Builds of one component that differ in their bytes alone.
+    let build = |n: u8| {
+        let bytes = [guest("percent-off"), vec![0, 5, 4, b't', b'e', b's', n]].concat();
+        let path = folder.path().join(format!("build-{n}.wasm"));
+        std::fs::write(&path, &bytes).expect("write the component");
+        (path.to_str().expect("UTF-8").to_owned(), till_sandbox::Digest::of(&bytes).to_string())
+    };
+    let ((leaking, leaking_digest), (fixed, fixed_digest), (old, old_digest)) =
+        (build(1), build(2), build(3));
+    let push = |name: &str, ppm: u32, wasm: &str| {
+        let text = json!({ "title": format!("Off {ppm}"), "ppm": ppm }).to_string();
+        let config = file(folder.path(), &format!("{ppm}.json"), &text);
+        let push = ["component", "push", "--slot", "promotion", "--name", name, "--config-file", &config];
+        till(&shop.host, &[&push[..], &[wasm]].concat());
+    };
+    push("30", 50_000, &leaking);
+    let session = shop.session().await;
+    push("30", 100_000, &fixed);
+    till(&shop.host, &["component", "revoke", &leaking_digest, "--why", "it leaks"]);
+    let shipping = json!({ "shippingMethod": "standard" });
+    let (status, view) = shop.call("PUT", &format!("/api/v1/checkout/{session}"), Some(&shipping)).await;
+    assert_eq!(status, 200, "{view}");
+    let submit = submit_body(&session, "PM-001");
+    let (status, order) = shop.call("POST", "/api/v1/checkout/submit", Some(&submit)).await;
+    assert_eq!(status, 201, "{order}");
+
+    // Another one is priced by a component that is not kept later, because its place used others since.
+    push("40", 10_000, &old);
+    shop.buy().await;
+    for n in 0..till_registry::KEPT_REVISIONS {
+        let body = json!({
+            "slot": "promotion", "name": "40", "component": fixed_digest,
+            "config": { "title": "Off", "ppm": n + 1 }, "skipConformance": true, "why": "a test",
+        });
+        let (status, made) = shop.admin_as("admin", "POST", "/components", Some(&body)).await;
+        assert_eq!(status, 201, "{made}");
+    }
+    till(&shop.host, &["component", "delete", &old_digest]);
+
+    let config = file(folder.path(), "promotions.json", &till_tests::demo_config("promotions").to_string());
+    let (kept, report) = (folder.path().join("kept"), folder.path().join("report.json"));
+    let (kept, report) = (kept.to_str().expect("UTF-8"), report.to_str().expect("UTF-8"));
+    let promotions = wasm(folder.path(), "promotions");
+    let test = |more: &[&str]| {
+        let args = ["component", "backtest", "--slot", "promotion", "--name", "10", "--config-file", &config];
+        let (done, out, err) =
+            try_till(&shop.host, &[&args[..], &["--json", report], more, &[&promotions]].concat(), "");
+        assert!(done, "{out}{err}");
+        assert!(out.contains("0 of 1 checkouts would differ, 0 could not be answered"), "{out}");
+        assert!(out.contains("left out 1: promotion/40 with the binding"), "{out}");
+        let found = std::fs::read_to_string(report).expect("a report");
+        let found: Value = serde_json::from_str(&found).expect("JSON");
+        assert_eq!((&found["checkouts"], &found["differing"]), (&json!(1), &json!(0)), "{found}");
+        let skipped: Vec<&Value> = found["skipped"].as_object().expect("reasons").values().collect();
+        assert_eq!(skipped, [&json!(1)], "{found}");
+    };
+    test(&["--save", kept]);
+    test(&["--records", kept, "--url", "http://127.0.0.1:1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_inside_a_push_is_read_as_an_uploaded_one() {
+    let shop = open().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let rows = r#"{ "a": 9.90, "b": 12345678901234567890123, "c": "text" }"#;
+    let uploaded = till(&shop.host, &["table", "push", &file(folder.path(), "rows.json", rows)]);
+    let uploaded = uploaded.split_whitespace().next().expect("a digest");
+    let push = async |rows: &str| {
+        let (config, component) =
+            (till_tests::demo_config("price-list"), till_sandbox::Digest::of(&guest("price-list")));
+        // As text: a JSON library may lose digits on the way.
+        let body = format!(
+            r#"{{"slot": "pricing", "component": "{component}", "config": {config}, "tables": {{"t": {rows}}}}}"#
+        );
+        let request = reqwest::Client::new()
+            .post(format!("{}{ADMIN}/components", shop.host.url))
+            .bearer_auth(token("ana", "admin"))
+            .header("content-type", "application/json")
+            .body(body);
+        let answer = request.send().await.expect("the host answers");
+        let status = answer.status().as_u16();
+        let text = answer.text().await.expect("a whole answer");
+        (status, serde_json::from_str::<Value>(&text).expect("JSON"))
+    };
+    let (status, made) = push(rows).await;
+    assert_eq!(status, 201, "{made}");
+    let digest = made["digest"].as_str().expect("a digest");
+    let (_, binding) = shop.admin_as("admin", "GET", &format!("/bindings/{digest}"), None).await;
+    assert_eq!(binding["body"]["tables"]["t"], json!(uploaded), "the same rows are the same table");
+    problem(&push(r#"{ "a": 1, "a": 2 }"#).await, 422, "`a` is there twice");
+}

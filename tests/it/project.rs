@@ -204,3 +204,24 @@ fn in_python_a_promotion_builds_and_passes_and_limits_end_what_is_hostile() {
     expect_failure(&project, "memory", "out-of-memory", None);
     passes(&project, 7);
 }
+
+/// The cases that come with a template of a slot.
+fn builds_and_passes_in_python(slot: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    passes(&new(folder.path(), "python", slot), 2);
+}
+
+#[test]
+fn in_python_pricing_builds_and_passes() {
+    builds_and_passes_in_python("pricing");
+}
+
+#[test]
+fn in_python_tax_builds_and_passes() {
+    builds_and_passes_in_python("tax");
+}
+
+#[test]
+fn in_python_shipping_builds_and_passes() {
+    builds_and_passes_in_python("shipping");
+}

@@ -4,18 +4,26 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
+use futures::poll;
+use serde::Deserialize as _;
 use serde_json::{Value, json};
+use till_commerce::ask::{self, Asker};
+use till_commerce::quote::{Inputs, Quote, Stage as QuoteStage};
+use till_commerce::settings::Settings;
 use till_commerce::trial::backtest::Backtest;
+use till_commerce::trial::needed;
 use till_commerce::{Phase, SessionView};
 use till_registry::{
-    Collected, Difference, DifferencePlace, Error, FailurePolicy, Guard, PPM, Push, Pushed, Source, Stage,
+    Bound, Collected, Difference, DifferencePlace, Error, FailurePolicy, Guard, PPM, Push, Pushed, Source, Stage,
     TableFormat, TrialPlace, Turn, read_table,
 };
 use till_sandbox::{Slot, Table};
 use till_tests::{
-    CUSTOMER, MERCHANT, PATIENCE, SECRETS, TestTill, customer, demo_config, expect_phase, worked_inputs,
+    CUSTOMER, MERCHANT, PATIENCE, SECRETS, Simulator, TestTill, customer, demo_config, expect_phase,
+    worked_inputs,
 };
 use uuid::Uuid;
 
@@ -734,7 +742,7 @@ async fn what_a_component_was_asked_is_told_with_the_same_bytes_each_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revoked_gateway_does_not_stop_those_who_have_not_paid_and_a_stranger_proves_nothing() {
+async fn a_revoked_gateway_does_not_stop_those_who_have_not_paid() {
     let till = TestTill::start().await;
     let quoted = till.worked_example().await;
     let gateways = till.registry.activations(MERCHANT, ("", ""), 50).await.unwrap();
@@ -780,4 +788,164 @@ async fn going_back_from_a_revoked_component_skips_what_was_rolled_away_from_and
     // Under another slot the same bytes are the same bytes.
     let again = Push { stage: Stage::Ready, ..with(2) };
     assert!(matches!(till.registry.push(MERCHANT, again, 3).await, Err(Error::Revoked { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_stands_in_for_a_revoked_gateway_does_not_prove_that_a_payment_never_happened() {
+    let till = TestTill::start().await;
+    let quoted = till.worked_example().await;
+    till.simulator.behave("authorize", "timeout_after").await;
+    let view = till.submit(&quoted.id, json!({})).await;
+    assert_eq!(view.phase, Phase::PaymentUnknown);
+    let gateways = till.registry.activations(MERCHANT, ("", ""), 50).await.unwrap();
+    let gateway = gateways.iter().find(|a| a.slot == "payment-gateway").expect("bound");
+    till.registry.revoke(MERCHANT, &gateway.component, "ana", "it leaks", 1).await.unwrap();
+    let at = |url: &str| {
+        let mut config = demo_config("sim-gateway");
+        config["base_url"] = json!(url);
+        let push = till.pushed(Slot::PaymentGateway, "default", "sim-gateway", config);
+        let Source::Bytes(wasm) = push.source else { panic!("bytes") };
+        Push { source: Source::Bytes(with_a_section(wasm)), origins: vec![url.to_owned()], ..push }
+    };
+    // It looks at another account of the provider, where nobody knows of this payment, and is sure of that.
+    let elsewhere = Simulator::start();
+    till.take(at(&elsewhere.url)).await;
+    for _ in 0..6 {
+        let instance = till.still(CUSTOMER, &quoted.id).await;
+        till.clock_to(instance.control.due_us).await;
+    }
+    let view = till.shop.session(MERCHANT, CUSTOMER, &quoted.id).await.unwrap();
+    assert_eq!(elsewhere.charges().await, Vec::<String>::new(), "nobody is charged a second time");
+    expect_phase(&till, &view, Phase::PaymentUnknown).await;
+    // One that sees the payment is believed.
+    till.take(at(&till.simulator.url)).await;
+    let view = till.heal(&quoted.id).await;
+    expect_phase(&till, &view, Phase::Confirmed).await;
+    assert_eq!((till.simulator.count("authorize").await, till.simulator.count("capture").await), (1, 1));
+    assert_eq!(elsewhere.charges().await, Vec::<String>::new());
+    till.balanced().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_on_trial_is_judged_by_what_the_host_does_not_believe() {
+    let till = TestTill::start().await;
+    let attack = json!(format!("one-more {}", till.simulator.url));
+    let push = till.pushed(Slot::PaymentGateway, "default", "hostile-gateway", attack);
+    let guard = Guard { calls_min: 1, ..Guard::of(Slot::PaymentGateway) };
+    let stage = Stage::Canary { share_ppm: PPM, guard };
+    let made = till.take(Push { stage, ..push }).await;
+    let quoted = till.worked_example().await;
+    let view = till.submit(&quoted.id, json!({})).await;
+    expect_phase(&till, &view, Phase::PaymentUnknown).await;
+    let returned = till.registry.tend(till.clock_us()).await.unwrap();
+    assert_eq!(returned, ["payment-gateway/default: 1 of 1 calls failed; at most 2.00 % may"]);
+    let pins = till.registry.pins(MERCHANT, "chk_next").await.unwrap();
+    assert_eq!(pins["payment-gateway"]["default"], json!(made.digest));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shadow_tells_of_taxes_that_prices_contain() {
+    let till = TestTill::with(&Settings { prices_include_tax: true, ..Settings::default() }).await;
+    let mut config = demo_config("tax-table");
+    config["rows"][0]["rates"]["standard"] = json!(190_000);
+    let push = till.pushed(Slot::Tax, "default", "tax-table", config);
+    till.take(Push { stage: Stage::Shadow, ..push }).await;
+    till.worked_example().await;
+    let rows = async || till.registry.differences(MERCHANT, Slot::Tax, "default", None, 1).await.unwrap().1;
+    until("a comparison that differs", async || !rows().await.is_empty()).await;
+    let difference = &rows().await[0].body;
+    assert_eq!(difference["before"], difference["after"], "nobody pays more: {difference}");
+    let rules = difference["rules"].as_array().expect("rules that differ");
+    let tax = rules.iter().find(|rule| rule["kind"] == "tax-included").expect("the tax differs");
+    assert!(tax["before"].as_i64() < tax["after"].as_i64() && tax["before"].is_i64(), "{difference}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_canary_that_finds_no_place_at_the_host_is_not_judged_by_that() {
+    let till = TestTill::start().await;
+    let view = till.session(CUSTOMER, 1).await;
+    let context = till.instance(&view.id).await.context;
+    let inputs = Inputs::deserialize(&context["snapshot"]).expect("inputs");
+    let quote = Quote::deserialize(&context["quote"]).expect("a quote");
+    let settings = Settings::deserialize(&context["settings"]).expect("settings");
+    let push = till.pushed(Slot::Promotion, "30", "hostile", json!("loop"));
+    let made = till.take(Push { stage: canary(PPM), ..push }).await;
+    let tried = till.registry.bound(MERCHANT, &made.trial.expect("a canary").digest).await.unwrap();
+    let tried = [Arc::new(Bound { policy: FailurePolicy::Refuse, fallback: None, ..(*tried).clone() })];
+    let asker = Asker {
+        sandbox: till.registry.sandbox(),
+        registry: Some(&till.registry),
+        context: ask::context(MERCHANT, "", &settings, inputs.now_ms),
+        background: false,
+        tap: None,
+    };
+    // Calls that nobody waits for to the end fill the queue until one of them has no place in it.
+    let mut waiting = Vec::new();
+    let fault = loop {
+        let mut call = Box::pin(asker.stage(QuoteStage::Promotions, &tried, &inputs, quote.clone()));
+        match poll!(&mut call) {
+            Poll::Ready(done) => break done.expect_err("there is no place").to_string(),
+            Poll::Pending => waiting.push(call),
+        }
+        assert!(waiting.len() < 100_000, "the queue has an end");
+    };
+    assert!(fault.contains("the host is busy"), "{fault}");
+    drop(waiting);
+    till.registry.tend(till.clock_us()).await.unwrap();
+    let count = till.registry.trial(MERCHANT, Slot::Promotion, "30").await.unwrap().count;
+    assert_eq!((count.calls, count.failed), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkout_is_priced_again_by_what_priced_it_not_by_what_it_pins() {
+    let till = TestTill::start().await;
+    let pinned = till.push(Slot::Promotion, "30", "percent-off", off(10_000), FailurePolicy::Refuse).await;
+    let view = till.session(CUSTOMER, 1).await;
+    let view = till.edit(&view.id, json!({ "shipping_method": "standard" })).await;
+    assert_eq!(taken(&view), Some(250));
+    till.registry.revoke(MERCHANT, &pinned.component, "ana", "it leaks", 1).await.unwrap();
+    let view = till.edit(&view.id, json!({ "notes": "again" })).await;
+    assert_eq!(taken(&view), None, "nothing stands in");
+    let push = till.pushed(Slot::Promotion, "30", "percent-off", off(20_000));
+    let Source::Bytes(wasm) = push.source else { panic!("bytes") };
+    let stands_in = till.take(Push { source: Source::Bytes(with_a_section(wasm)), ..push }).await;
+    let asked = async || till.shop.questions(MERCHANT, &view.id, Slot::Promotion, "30").await.unwrap();
+    assert_eq!(asked().await.len(), 0, "it had no part in the quote");
+    let view = till.edit(&view.id, json!({ "notes": "and again" })).await;
+    assert_eq!(taken(&view), Some(500));
+    let asked = asked().await;
+    assert_eq!((asked.len(), &asked[0].binding), (1, &stands_in.digest));
+    let entry = till.instance(&view.id).await.entry("price");
+    assert!(entry > 1);
+    assert_eq!(
+        (&asked[0].context["merchant"], &asked[0].context["entry"]),
+        (&json!(MERCHANT), &json!(entry))
+    );
+    let view = till.submit(&view.id, json!({})).await;
+    expect_phase(&till, &view, Phase::Confirmed).await;
+
+    let (records, _) = till.shop.recorded(MERCHANT, Uuid::max(), 100).await.unwrap();
+    assert_eq!((records[0].merchant.as_str(), records[0].entry), (MERCHANT, entry + 1));
+    let mut others = std::collections::HashMap::new();
+    for digest in needed(&records[0].pins, &records[0].quote) {
+        // What is revoked is not there, and not needed.
+        others.extend(till.registry.bound(MERCHANT, &digest).await.ok().map(|bound| (digest, bound)));
+    }
+    let push = till.pushed(Slot::Promotion, "10", "promotions", demo_config("promotions"));
+    let tried = till.take(Push { stage: Stage::Shadow, ..push }).await;
+    let candidate = till.registry.bound(MERCHANT, &tried.trial.unwrap().digest).await.unwrap();
+    let run = async |others| {
+        let sandbox = till.registry.sandbox().clone();
+        let test = Backtest { sandbox, slot: Slot::Promotion, candidate: candidate.clone(), others };
+        Arc::new(test).run(records.clone(), Arc::default()).await.unwrap()
+    };
+    let found = run(others.clone()).await;
+    assert_eq!((found.checkouts, found.differing), (1, 0), "{:?}", found.examples.first());
+    assert!(found.skipped.is_empty(), "{:?}", found.skipped);
+    // Without it the checkout cannot be priced again.
+    others.remove(&stands_in.digest);
+    let found = run(others).await;
+    assert_eq!((found.checkouts, found.differing, found.money.len()), (0, 0, 0));
+    let (why, times) = found.skipped.iter().next().expect("it is left out");
+    assert!(why.contains(&stands_in.digest[..12]) && *times == 1, "{why}");
 }

@@ -52,7 +52,7 @@ impl Guest for HostileGateway {
         })
     }
 
-    fn authorize(ctx: CallContext, _: PaymentRequest) -> Result<PaymentResult, ComponentError> {
+    fn authorize(ctx: CallContext, request: PaymentRequest) -> Result<PaymentResult, ComponentError> {
         let (attack, rest) = attack(&ctx);
         if attack == "guess" {
             return Ok(guess(&ctx));
@@ -93,6 +93,12 @@ impl Guest for HostileGateway {
             "loop-after-send" => run_forever(),
             "sleep" => std::thread::sleep(std::time::Duration::from_secs(3_600)),
             _ => {}
+        }
+        if attack == "one-more" {
+            // The provider confirms another amount than was asked for.
+            let mut confirmed = request.attempt.amount;
+            confirmed.minor += 1;
+            return Ok(PaymentResult { confirmed: Some(confirmed), ..answer(fetched) });
         }
         Ok(answer(fetched))
     }

@@ -239,7 +239,7 @@ impl Asker<'_> {
         let Some((_, step)) = asks(stage) else { return Ok(()) };
         let call = self.call(bound, step);
         let quote = &progress.quote;
-        let (made, note, elapsed_us) = match stage {
+        let (made, note, ended) = match stage {
             Stage::Price => {
                 let request = price::build_request(inputs, quote);
                 let seen = self.seen(bound, &call, &request);
@@ -280,8 +280,8 @@ impl Asker<'_> {
             }
             Stage::Points | Stage::Total => return Ok(()),
         };
-        if let Some(registry) = self.registry {
-            let ended = Ended { failed: made.is_err(), elapsed_us };
+        if let (Some(registry), Some(ended)) = (self.registry, ended) {
+            let ended = Ended { failed: made.is_err(), ..ended };
             let slot = bound.component.slot;
             registry.count_call(&self.context.merchant, slot, &bound.name, &bound.digest, ended).await;
         }
@@ -323,14 +323,14 @@ impl Asker<'_> {
     }
 
     /// The quote that an answer makes, or the fault that names the component, the limit and the guest's words.
-    /// Also gives a note for the journal and how long the call took, microseconds.
+    /// Also gives a note for the journal and how the call ended.
     fn judge<T: Serialize>(
         &self,
         bound: &Bound,
         seen: Option<Asked>,
         answer: Result<Answer<T>, Failure>,
         apply: impl FnOnce(T) -> Result<Quote, BrokenPromise>,
-    ) -> (Result<Quote, StepFault>, Value, u64) {
+    ) -> (Result<Quote, StepFault>, Value, Option<Ended>) {
         if let (Some(tap), Some(asked)) = (self.tap, seen) {
             let answer = match &answer {
                 Ok(Answer { value: Ok(value), .. }) => json!({ "ok": value }),
@@ -339,12 +339,12 @@ impl Asker<'_> {
             };
             tap.0.lock().expect("no holder panics").push(Asked { answer, ..asked });
         }
-        let name = &bound.component.info.name;
+        let (name, ended) = (&bound.component.info.name, ended(&answer));
         match answer {
             Ok(Answer { value: Ok(value), report }) => {
-                (apply(value).map_err(|e| broken(&e)), note(bound, &report), report.elapsed_us)
+                (apply(value).map_err(|e| broken(&e)), note(bound, &report), ended)
             }
-            Ok(Answer { value: Err(error), report }) => {
+            Ok(Answer { value: Err(error), .. }) => {
                 let (code, detail) = match error {
                     ComponentError::InvalidConfig(d) => ("invalid-config", d),
                     ComponentError::InvalidInput(d) => ("invalid-input", d),
@@ -352,14 +352,25 @@ impl Asker<'_> {
                     ComponentError::Internal(d) => ("internal", d),
                 };
                 let fault = StepFault::new(code, cut(&format!("{name}: {}: {}", detail.code, detail.text)));
-                (Err(fault), Value::Null, report.elapsed_us)
+                (Err(fault), Value::Null, ended)
             }
             Err(failure) => {
                 let fault = StepFault::new("component-failed", cut(&format!("{name}: {failure}")));
-                (Err(fault), Value::Null, failure.report.elapsed_us)
+                (Err(fault), Value::Null, ended)
             }
         }
     }
+}
+
+/// How a call ended, for whoever counts calls of components on trial. None: the host's own trouble, which is neither
+/// a failure nor a success of the component.
+pub(crate) fn ended<T>(answer: &Result<Answer<T>, Failure>) -> Option<Ended> {
+    let (failed, report) = match answer {
+        Ok(Answer { value, report }) => (value.is_err(), report),
+        Err(failure) if failure.kind.is_the_hosts() => return None,
+        Err(failure) => (true, &*failure.report),
+    };
+    Some(Ended { failed, elapsed_us: report.elapsed_us })
 }
 
 fn note(bound: &Bound, report: &Report) -> Value {
@@ -369,4 +380,24 @@ fn note(bound: &Bound, report: &Report) -> Value {
         "fuel": report.fuel_used,
         "memory": report.memory_peak_bytes,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use till_sandbox::FailureKind;
+
+    use super::*;
+
+    #[test]
+    fn trouble_of_the_host_is_no_call_of_the_component() {
+        let failed =
+            |kind| -> Result<Answer<()>, Failure> { Err(Failure { kind, at: None, report: Box::default() }) };
+        let busy = FailureKind::Busy { what: "4096 calls of the merchant are waiting".to_owned() };
+        assert_eq!(ended(&failed(busy)), None);
+        assert_eq!(ended(&failed(FailureKind::Host { message: "no thread".to_owned() })), None);
+        let own = ended(&failed(FailureKind::OutOfFuel { limit: 1, used: 1 }));
+        assert_eq!(own, Some(Ended { failed: true, elapsed_us: 0 }));
+        let fine = Ok(Answer { value: Ok(()), report: Report { elapsed_us: 7, ..Report::default() } });
+        assert_eq!(ended(&fine), Some(Ended { failed: false, elapsed_us: 7 }));
+    }
 }

@@ -526,9 +526,10 @@ impl Registry {
                 Box::pin(async move {
                     if written.act != Act::Return.as_str() && written.act != Act::Withdraw.as_str() {
                         for digest in &used {
-                            if let Some(state) = tx.state_of_binding(&owner, digest).await?
-                                && state != State::Ready.as_str()
-                            {
+                            let Some(body) = tx.body(&owner, digest).await? else { continue };
+                            // Held: whoever revokes or collects it comes before this, or sees what is written here.
+                            let state = tx.hold_component(&owner, &body.component, &body.slot).await?;
+                            if let Some(state) = state.filter(|state| state != State::Ready.as_str()) {
                                 return Ok(Written::Not(state));
                             }
                         }

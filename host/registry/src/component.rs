@@ -281,9 +281,11 @@ impl Registry {
             let (owner, id, change, event) = (owner.clone(), id.clone(), change.clone(), event.clone());
             Box::pin(async move {
                 let place = (id.as_str(), slot.as_str());
-                let Some(row) = tx.component(&owner, &id, slot.as_str()).await? else { return Ok(false) };
-                let first = to == State::Uploaded && row.state == State::Uploaded.as_str();
-                let from = |states: &[State]| states.iter().any(|state| state.as_str() == row.state);
+                let Some(now) = tx.hold_component(&owner, &id, slot.as_str()).await? else {
+                    return Ok(false);
+                };
+                let first = to == State::Uploaded && now == State::Uploaded.as_str();
+                let from = |states: &[State]| states.iter().any(|state| state.as_str() == now);
                 // Another push of the same bytes may be further already: nothing goes backwards.
                 let back = match to {
                     State::Validated | State::Compiled => from(&[State::Compiled, State::Ready]),
@@ -292,10 +294,14 @@ impl Registry {
                     State::Refused => from(&[State::Ready]),
                     State::Revoked | State::Collected => false,
                 };
-                if back || row.state == State::Revoked.as_str() || (row.state == to.as_str() && !first) {
+                if back || now == State::Revoked.as_str() || (now == to.as_str() && !first) {
                     return Ok(false);
                 }
-                if !tx.move_component(&owner, place, &row.state, &change).await? {
+                // It may have come into use since it was looked at.
+                if to == State::Collected && used_in(tx, &owner, &id).await?.is_some() {
+                    return Ok(false);
+                }
+                if !tx.move_component(&owner, place, &now, &change).await? {
                     return Ok(false);
                 }
                 if gone {
@@ -357,10 +363,8 @@ impl Registry {
     }
 
     /// Where a component is in use. None: nowhere.
-    async fn used(&self, merchant: &str, component: &str) -> Result<Option<String>, Error> {
-        let mut tx = self.store.read().await?;
-        let bodies = tx.bodies_of(merchant, component).await?;
-        Ok(used(&mut tx, merchant, bodies).await?)
+    pub(crate) async fn used(&self, merchant: &str, component: &str) -> Result<Option<String>, Error> {
+        Ok(used_in(&mut self.store.read().await?, merchant, component).await?)
     }
 
     /// Takes the bytes of a component away that nothing uses.
@@ -375,7 +379,11 @@ impl Registry {
             if row.state == State::Revoked.as_str() {
                 return Err(Error::not_now("the component was revoked: its bytes are kept as a proof"));
             }
-            self.walk(slot, digest, State::Collected, hand).await?;
+            if !self.walk(slot, digest, State::Collected, hand).await?
+                && let Some(used) = self.used(merchant, digest).await?
+            {
+                return Err(Error::not_now(format!("the component is in use: {used}")));
+            }
             self.forget(merchant, slot, digest);
         }
         Ok(())
@@ -491,4 +499,10 @@ impl Registry {
             self.sandbox.unload(slot, digest);
         }
     }
+}
+
+/// Where a component is in use. None: nowhere.
+async fn used_in(tx: &mut Tx, merchant: &str, component: &str) -> Result<Option<String>, till_store::Error> {
+    let bodies = tx.bodies_of(merchant, component).await?;
+    used(tx, merchant, bodies).await
 }

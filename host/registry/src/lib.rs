@@ -14,6 +14,8 @@ mod change;
 mod component;
 mod error;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod trial;
 mod vault;
 

@@ -229,6 +229,13 @@ pub enum FailureKind {
     },
 }
 
+impl FailureKind {
+    /// The host's own trouble: it says nothing about the component.
+    pub fn is_the_hosts(&self) -> bool {
+        matches!(self, Self::Busy { .. } | Self::Host { .. })
+    }
+}
+
 impl fmt::Display for FailureKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

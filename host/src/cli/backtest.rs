@@ -1,5 +1,6 @@
 //! `till component backtest`: a candidate over recorded checkouts, on this machine, without touching the host.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,7 +12,7 @@ use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 use till_commerce::trial::backtest::{Backtest as Test, Findings, shown};
-use till_commerce::trial::{Recorded, pinned};
+use till_commerce::trial::{Recorded, needed};
 use till_registry::{BindingBody, Bound, TableFormat, check_config, read_table};
 use till_sandbox::{Component, Sandbox, SandboxConfig, Slot, Table};
 
@@ -98,6 +99,7 @@ pub async fn run(args: Backtest) -> anyhow::Result<ExitCode> {
     bar.finish_and_clear();
     let took = begun.elapsed();
     print(&findings);
+    let count = findings.checkouts;
     let per_second = u128::try_from(count).unwrap_or(0) * 1_000_000 / took.as_micros().max(1);
     println!("\n{count} checkouts in {} ms: {per_second} a second", took.as_millis());
     if let Some(path) = &args.json {
@@ -155,7 +157,7 @@ async fn fetch(server: &Server, folder: &Path, limit: usize) -> anyhow::Result<(
     std::fs::write(folder.join("records.ndjson"), &lines)?;
     let mut digests = HashSet::new();
     for record in read_records(&folder.join("records.ndjson"), limit)? {
-        digests.extend(pinned(&record.pins).into_iter().map(|(_, _, digest)| digest));
+        digests.extend(needed(&record.pins, &record.quote));
     }
     let mut wanted: Vec<String> = digests.into_iter().collect();
     let mut have = HashSet::new();
@@ -171,8 +173,12 @@ async fn fetch(server: &Server, folder: &Path, limit: usize) -> anyhow::Result<(
         body.tables.values().try_for_each(|table| named(table))?;
         wanted.extend(body.fallback.clone());
         let wasm = folder.join("components").join(format!("{}.wasm", body.component));
-        if !wasm.exists() {
-            std::fs::write(&wasm, server.bytes(&format!("components/{}/binary", body.component)).await?.0)?;
+        // Not there: it was collected, and what it priced is left out.
+        if !wasm.exists()
+            && let Some(bytes) =
+                server.bytes_if_kept(&format!("components/{}/binary", body.component)).await?
+        {
+            std::fs::write(&wasm, bytes)?;
         }
         for table in body.tables.values() {
             let file = folder.join("tables").join(table);
@@ -231,29 +237,35 @@ impl Workshop<'_> {
         let candidate = Bound::assemble("candidate", &args.name, body, component, tables, None);
         let mut others = HashMap::new();
         for record in records {
-            for (slot, name, digest) in pinned(&record.pins) {
-                let replaced = slot == candidate.component.slot && name == args.name;
-                if !replaced && !others.contains_key(&digest) {
-                    others.insert(digest.clone(), Arc::new(self.binding(slot, &digest, true)?));
+            for digest in needed(&record.pins, &record.quote) {
+                if let Entry::Vacant(place) = others.entry(digest) {
+                    let bound = self.binding(place.key(), true)?.map(Arc::new);
+                    place.insert(bound);
                 }
             }
         }
+        let others = others.into_iter().filter_map(|(digest, bound)| Some((digest, bound?))).collect();
         let bytes = wasm.len();
         Ok((Test { sandbox: self.sandbox, slot, candidate: Arc::new(candidate), others }, bytes))
     }
 
-    fn binding(&mut self, slot: Slot, digest: &str, fall_back: bool) -> anyhow::Result<Bound> {
+    /// A binding with what it falls back on. None: a component of these is not kept any more.
+    fn binding(&mut self, digest: &str, fall_back: bool) -> anyhow::Result<Option<Bound>> {
         let path = self.folder.join("bindings").join(format!("{digest}.json"));
         let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
         let binding: Value =
             serde_json::from_str(&text).with_context(|| format!("read {}", path.display()))?;
         let name = binding["name"].as_str().context("a binding's name")?.to_owned();
+        let slot: Slot = binding["slot"].as_str().context("a binding's slot")?.parse()?;
         let body: BindingBody = serde_json::from_value(binding["body"].clone())?;
         let key = (body.component.clone(), slot);
         let component = match self.components.get(&key) {
             Some(component) => component.clone(),
             None => {
                 let path = self.folder.join("components").join(format!("{}.wasm", body.component));
+                if !path.exists() {
+                    return Ok(None);
+                }
                 let wasm = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
                 let component = self.sandbox.load(slot, &wasm)?;
                 if component.digest.to_string() != body.component {
@@ -276,10 +288,13 @@ impl Workshop<'_> {
             tables.insert(name.clone(), Arc::new(read));
         }
         let fallback = match body.fallback.clone().filter(|_| fall_back) {
-            Some(fallback) => Some(Arc::new(self.binding(slot, &fallback, false)?)),
+            Some(fallback) => match self.binding(&fallback, false)? {
+                Some(fallback) => Some(Arc::new(fallback)),
+                None => return Ok(None),
+            },
             None => None,
         };
-        Ok(Bound::assemble(digest, &name, body, component, tables, fallback))
+        Ok(Some(Bound::assemble(digest, &name, body, component, tables, fallback)))
     }
 }
 
@@ -289,6 +304,9 @@ fn print(findings: &Findings) {
         "\n{} of {} checkouts would differ, {} could not be answered",
         findings.differing, findings.checkouts, findings.failed
     );
+    for (why, times) in &findings.skipped {
+        println!("left out {times}: {why}");
+    }
     for (currency, money) in &findings.money {
         println!(
             "{:<22} {:>18}\n{:<22} {:>18}\n{:<22} {:>18}   {} cheaper, {} dearer",

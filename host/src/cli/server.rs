@@ -90,12 +90,16 @@ impl Server {
     /// Reads bytes under `/api/v1/admin/`; also gives the header that names where to read on.
     pub async fn bytes(&self, path: &str) -> anyhow::Result<(Vec<u8>, Option<String>)> {
         let answer = self.request(reqwest::Method::GET, path).send().await.context("reach the host")?;
-        if !answer.status().is_success() {
-            bail!("{}", read(answer).await.err().unwrap_or_else(|| anyhow::anyhow!("no answer")));
+        whole(answer).await
+    }
+
+    /// Reads bytes under `/api/v1/admin/`. None: the host does not keep them.
+    pub async fn bytes_if_kept(&self, path: &str) -> anyhow::Result<Option<Vec<u8>>> {
+        let answer = self.request(reqwest::Method::GET, path).send().await.context("reach the host")?;
+        if answer.status() == reqwest::StatusCode::NOT_FOUND {
+            return Ok(None);
         }
-        let next =
-            answer.headers().get("till-next-before").and_then(|next| next.to_str().ok()).map(str::to_owned);
-        Ok((answer.bytes().await.context("read the answer")?.to_vec(), next))
+        whole(answer).await.map(|(bytes, _)| Some(bytes))
     }
 
     /// Uploads a table; its format is told by the file's name.
@@ -116,6 +120,15 @@ impl Server {
         let url = format!("{}/api/v1/admin/{path}", self.url);
         reqwest::Client::new().request(method, url).bearer_auth(&self.token)
     }
+}
+
+async fn whole(answer: reqwest::Response) -> anyhow::Result<(Vec<u8>, Option<String>)> {
+    if !answer.status().is_success() {
+        bail!("{}", read(answer).await.err().unwrap_or_else(|| anyhow::anyhow!("no answer")));
+    }
+    let next =
+        answer.headers().get("till-next-before").and_then(|next| next.to_str().ok()).map(str::to_owned);
+    Ok((answer.bytes().await.context("read the answer")?.to_vec(), next))
 }
 
 async fn read(answer: reqwest::Response) -> anyhow::Result<Value> {

@@ -748,6 +748,76 @@ async fn holds_end_once_and_never_go_below_zero() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_component_that_a_transaction_holds_does_not_change_before_it_ends() {
+    for (store, _dir) in stores().await {
+        let store = Arc::new(store);
+        let component = ComponentRow {
+            digest: "d".to_owned(),
+            slot: "promotion".to_owned(),
+            state: "ready".to_owned(),
+            info: "null".to_owned(),
+            created_us: 0,
+            created_by: "ana".to_owned(),
+        };
+        store
+            .transact(move |tx| {
+                let component = component.clone();
+                Box::pin(async move { tx.put_component(MERCHANT, &component, b"bytes").await })
+            })
+            .await
+            .expect("a component");
+        let held = Arc::new(tokio::sync::Notify::new());
+        let (tell, other) = (held.clone(), store.clone());
+        let activation = tokio::spawn(async move {
+            let hold = other.transact(move |tx| {
+                let tell = tell.clone();
+                Box::pin(async move {
+                    let state = tx.hold_component(MERCHANT, "d", "promotion").await?;
+                    tell.notify_one();
+                    // Long enough for the other one to be before this, if nothing held it back.
+                    std::thread::sleep(Duration::from_millis(200));
+                    tx.put_binding(MERCHANT, &activated()).await?;
+                    Ok(state)
+                })
+            });
+            hold.await
+        });
+        held.notified().await;
+        let seen = store.transact(|tx| {
+            Box::pin(async move {
+                let revoked = ComponentChangeRow {
+                    seq: 0,
+                    state: "revoked".to_owned(),
+                    why: String::new(),
+                    at_us: 1,
+                    who: "ana".to_owned(),
+                };
+                assert!(tx.move_component(MERCHANT, ("d", "promotion"), "ready", &revoked).await?);
+                tx.bindings(MERCHANT).await
+            })
+        });
+        let seen = seen.await.expect("a revocation");
+        assert_eq!(seen, [activated()], "who revokes sees what was activated before");
+        assert_eq!(activation.await.expect("no panic").expect("held"), Some("ready".to_owned()));
+    }
+}
+
+fn activated() -> BindingRow {
+    BindingRow {
+        slot: "promotion".to_owned(),
+        name: "30".to_owned(),
+        revision: 1,
+        act: "activate".to_owned(),
+        origin: 1,
+        digest: "b".to_owned(),
+        trial: String::new(),
+        why: String::new(),
+        created_us: 1,
+        created_by: "ana".to_owned(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn points_of_a_customer_nobody_knew_are_kept_and_booked_once() {
     for (store, _dir) in stores().await {
         let booked = store

@@ -62,7 +62,8 @@ pub(crate) struct PushIn {
     /// Limits below the host's: `fuel`, `memoryBytes`, `inputBytes`, `outputBytes`.
     #[schema(value_type = Option<Object>)]
     limits: Option<OwnLimits>,
-    /// By name: the digest of an uploaded table, or a small one itself, text to text.
+    /// By name: the digest of an uploaded table, or a small one itself. A value that is no text is kept as it is
+    /// written.
     #[schema(value_type = Option<Object>)]
     tables: Option<BTreeMap<String, Value>>,
     /// Names of secrets that may be used for it.

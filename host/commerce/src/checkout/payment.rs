@@ -15,7 +15,7 @@ use till_sandbox::{Answer, Failure, Report, Slot};
 use super::context::{AttemptRecord, Payment, json as to_json, maybe, part};
 use super::pricing::database;
 use super::steps::CheckoutSteps;
-use crate::ask::cut;
+use crate::ask::{self, cut};
 use crate::catalog;
 use crate::quote::{Inputs, Quote};
 use crate::settings::Settings;
@@ -263,7 +263,7 @@ impl CheckoutSteps {
         said
     }
 
-    /// Counts a call, if its gateway is on trial.
+    /// Counts a call, if its gateway is on trial and the host did its own part.
     async fn count<T>(
         &self,
         call: &StepCall,
@@ -271,11 +271,8 @@ impl CheckoutSteps {
         answer: &Result<Answer<T>, Failure>,
         unclear: bool,
     ) {
-        let (failed, report) = match answer {
-            Ok(Answer { value, report }) => (value.is_err(), report),
-            Err(failure) => (true, &*failure.report),
-        };
-        let ended = Ended { failed: failed || unclear, elapsed_us: report.elapsed_us };
+        let Some(ended) = ask::ended(answer) else { return };
+        let ended = Ended { failed: ended.failed || unclear, ..ended };
         let slot = Slot::PaymentGateway;
         self.registry.count_call(&call.merchant, slot, &bound.name, &bound.digest, ended).await;
     }

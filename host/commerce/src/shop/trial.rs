@@ -5,7 +5,7 @@ use till_sandbox::Slot;
 use uuid::Uuid;
 
 use super::{CHECKOUT, Shop, ShopError};
-use crate::ask::{self, Asked, Asker, Tap};
+use crate::ask::{Asked, Asker, Tap};
 use crate::trial::{Recorded, lineup};
 
 impl Shop {
@@ -39,12 +39,12 @@ impl Shop {
         let record = Recorded::of(&found.instance).ok_or_else(|| ShopError::Refused {
             why: "the session has no quote yet; give it what it needs first".to_owned(),
         })?;
-        let lineup = lineup(&self.registry, merchant, &record.pins).await?;
+        let lineup = lineup(&self.registry, merchant, &record.pins, &record.quote).await?;
         let tap = Tap::default();
         let asker = Asker {
             sandbox: self.registry.sandbox(),
             registry: None,
-            context: ask::context(merchant, &record.instance, &record.settings, record.inputs.now_ms),
+            context: record.context(),
             background: true,
             tap: Some(&tap),
         };

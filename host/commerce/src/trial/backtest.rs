@@ -9,8 +9,8 @@ use till_engine::step::StepFault;
 use till_registry::Bound;
 use till_sandbox::{Sandbox, Slot};
 
-use super::{Difference, Recorded, RuleKind, compare, pinned, seat, stage_of};
-use crate::ask::{self, Asker, Lineup};
+use super::{Difference, Recorded, RuleKind, compare, lineup_of, seat, stage_of};
+use crate::ask::{Asker, Lineup};
 use crate::quote::{Quote, Stage};
 
 /// Checkouts told one by one in a report: those that change most.
@@ -24,7 +24,7 @@ pub struct Backtest {
     pub slot: Slot,
     /// The candidate, under the name of the place it is to take.
     pub candidate: Arc<Bound>,
-    /// The bindings that recorded checkouts pin, by digest.
+    /// The bindings that recorded checkouts need, by digest. A checkout that needs another one is left out.
     pub others: HashMap<String, Arc<Bound>>,
 }
 
@@ -33,6 +33,8 @@ pub struct Backtest {
 pub struct Findings {
     /// Checkouts evaluated.
     pub checkouts: usize,
+    /// Checkouts left out, by reason.
+    pub skipped: BTreeMap<String, usize>,
     /// Of these, how many would differ in money or reasons.
     pub differing: usize,
     /// Of these, how many the candidate could not answer.
@@ -84,39 +86,51 @@ pub struct Example {
     pub difference: Difference,
 }
 
+/// A recorded checkout with those that price it.
+struct Case {
+    record: Recorded,
+    lineup: Lineup,
+}
+
 impl Backtest {
     /// Evaluates all records on all cores. `done` grows while it works, for whoever shows progress.
     ///
     /// # Errors
-    /// A record pins a binding that is not among the others.
+    /// There is no thread to work on.
     pub async fn run(
         self: Arc<Self>,
         records: Vec<Recorded>,
         done: Arc<AtomicUsize>,
     ) -> Result<Findings, StepFault> {
-        for record in &records {
-            for (slot, name, digest) in pinned(&record.pins) {
-                let replaced = slot == self.slot && name == self.candidate.name;
-                if !replaced && !self.others.contains_key(&digest) {
-                    let text = format!("session {} was priced by {slot}/{name} {digest}", record.session);
-                    return Err(StepFault::new("no-binding", text));
+        let (mut cases, mut skipped) = (Vec::with_capacity(records.len()), BTreeMap::new());
+        for record in records {
+            let replaced = Some((self.slot, self.candidate.name.as_str()));
+            let (mut lineup, gone) = lineup_of(&record.pins, &record.quote, &self.others, replaced);
+            match gone.into_iter().next() {
+                Some(why) => {
+                    *skipped.entry(why).or_default() += 1;
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+                None => {
+                    seat(&mut lineup, self.slot, self.candidate.clone());
+                    cases.push(Case { record, lineup });
                 }
             }
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let records = Arc::new(records);
+        let cases = Arc::new(cases);
         let next = Arc::new(AtomicUsize::new(0));
         let wrong = |e: &dyn std::fmt::Display| StepFault::new("backtest", e.to_string());
         let mut threads = Vec::new();
         for n in 0..cores {
-            let (test, records, next, done) = (self.clone(), records.clone(), next.clone(), done.clone());
+            let (test, cases, next, done) = (self.clone(), cases.clone(), next.clone(), done.clone());
             // A component's call is shorter than its way to another thread and back.
             let work = move || {
                 let mut found = Vec::new();
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(record) = records.get(at) else { return found };
-                    if let Some(difference) = futures::executor::block_on(test.evaluate(record)) {
+                    let Some(case) = cases.get(at) else { return found };
+                    if let Some(difference) = futures::executor::block_on(test.evaluate(case)) {
                         found.push((at, difference));
                     }
                     done.fetch_add(1, Ordering::Relaxed);
@@ -131,39 +145,33 @@ impl Backtest {
         let parts = parts.map_err(|_| wrong(&"a thread panicked"))?;
         let mut found: Vec<_> = parts.into_iter().flatten().collect();
         found.sort_by_key(|(at, _)| *at);
-        Ok(sum(&records, found))
+        Ok(Findings { skipped, ..sum(&cases, found) })
     }
 
     /// What the candidate changes of one checkout.
-    async fn evaluate(&self, record: &Recorded) -> Option<Difference> {
-        match self.price(record).await {
-            Ok(Some(after)) => compare(&record.quote, &after),
+    async fn evaluate(&self, case: &Case) -> Option<Difference> {
+        let before = &case.record.quote;
+        match self.price(case).await {
+            Ok(Some(after)) => compare(before, &after),
             Ok(None) => None,
-            Err(fault) => Some(Difference::failed(&record.quote, fault.to_string())),
+            Err(fault) => Some(Difference::failed(before, fault.to_string())),
         }
     }
 
     /// The quote with the candidate. None: it is the recorded one.
-    async fn price(&self, record: &Recorded) -> Result<Option<Quote>, StepFault> {
-        let mut lineup = Lineup::new();
-        for (slot, name, digest) in pinned(&record.pins) {
-            if let Some(bound) = self.others.get(&digest).filter(|bound| bound.name == name) {
-                seat(&mut lineup, slot, bound.clone());
-            }
-        }
-        seat(&mut lineup, self.slot, self.candidate.clone());
+    async fn price(&self, Case { record, lineup }: &Case) -> Result<Option<Quote>, StepFault> {
         let inputs = &record.inputs;
         let asker = Asker {
             sandbox: &self.sandbox,
             registry: None,
-            context: ask::context("backtest", &record.instance, &record.settings, inputs.now_ms),
+            context: record.context(),
             background: false,
             tap: None,
         };
         let stage = stage_of(self.slot)
             .ok_or_else(|| StepFault::new("backtest", "a gateway prices nothing: it has no backtest"))?;
         if stage != Stage::Promotions {
-            return asker.go_on(stage, &lineup, inputs, record.quote.clone()).await.map(Some);
+            return asker.go_on(stage, lineup, inputs, record.quote.clone()).await.map(Some);
         }
         let bound = lineup.get(&Slot::Promotion).map_or(&[][..], Vec::as_slice);
         let (quote, _) = asker.stage(Stage::Promotions, bound, inputs, record.quote.clone()).await?;
@@ -172,7 +180,7 @@ impl Backtest {
             // What comes after depends on these amounts alone: it is as it was.
             return Ok(None);
         }
-        asker.go_on(Stage::Shipping, &lineup, inputs, quote).await.map(Some)
+        asker.go_on(Stage::Shipping, lineup, inputs, quote).await.map(Some)
     }
 }
 
@@ -193,9 +201,9 @@ fn same_goods(before: &Quote, after: &Quote) -> bool {
         && trace(before) == trace(after)
 }
 
-fn sum(records: &[Recorded], found: Vec<(usize, Difference)>) -> Findings {
-    let mut findings = Findings { checkouts: records.len(), differing: found.len(), ..Findings::default() };
-    for record in records {
+fn sum(cases: &[Case], found: Vec<(usize, Difference)>) -> Findings {
+    let mut findings = Findings { checkouts: cases.len(), differing: found.len(), ..Findings::default() };
+    for Case { record, .. } in cases {
         let total = record.quote.totals.map_or(0, |totals| totals.total);
         let money = findings.money.entry(record.quote.currency.code().to_owned()).or_default();
         money.before += i128::from(total);
@@ -236,7 +244,7 @@ fn sum(records: &[Recorded], found: Vec<(usize, Difference)>) -> Findings {
         .collect();
     let mut examples: Vec<Example> = found
         .into_iter()
-        .map(|(at, difference)| Example { session: records[at].session.clone(), difference })
+        .map(|(at, difference)| Example { session: cases[at].record.session.clone(), difference })
         .collect();
     examples.sort_by_key(|example| std::cmp::Reverse(example.difference.delta().unsigned_abs()));
     examples.truncate(EXAMPLES_MAX);

@@ -3,24 +3,33 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use till_engine::instance::Instance;
+use till_sandbox::wit::types::CallContext;
 
+use crate::ask;
 use crate::quote::{Address, Inputs, PaymentMethodInput, Quote};
 use crate::settings::Settings;
+
+/// State of the shipped workflow in which a checkout is priced.
+const PRICED_IN: &str = "price";
 
 /// A finished checkout: what its quote was computed from, by whom, and what came out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recorded {
+    /// Whose shop it was in: told to components.
+    pub merchant: String,
     /// Id of the session.
     pub session: String,
     /// Uid of the instance: told to components.
     pub instance: String,
+    /// How often it was priced: told to components.
+    pub entry: u32,
     /// The merchant's settings as they were.
     pub settings: Settings,
     /// What the quote was computed from.
     pub inputs: Inputs,
     /// What came out.
     pub quote: Quote,
-    /// Bindings that priced it: `{slot: {name: digest}}`.
+    /// Bindings it started with: `{slot: {name: digest}}`. The quote tells who answered.
     pub pins: Value,
 }
 
@@ -30,13 +39,21 @@ impl Recorded {
         let part = |name: &str| instance.context.get(name).filter(|part| !part.is_null());
         let quote = Quote::deserialize(part("quote")?).ok().filter(|quote| quote.totals.is_some())?;
         Some(Recorded {
+            merchant: instance.merchant.clone(),
             session: instance.id.clone(),
             instance: instance.uid.to_string(),
+            entry: instance.entry(PRICED_IN).max(1),
             settings: Settings::deserialize(part("settings")?).ok()?,
             inputs: blank(Inputs::deserialize(part("snapshot")?).ok()?),
             quote: without_places(quote),
             pins: instance.pins.clone(),
         })
+    }
+
+    /// What its components were told, but for step and configuration.
+    pub(crate) fn context(&self) -> CallContext {
+        let context = ask::context(&self.merchant, &self.instance, &self.settings, self.inputs.now_ms);
+        CallContext { entry: self.entry, ..context }
     }
 }
 

@@ -200,7 +200,7 @@ async fn look(registry: &Registry, made: &Made) -> Result<(), till_registry::Err
     let merchant = made.merchant.as_str();
     for (key, slot, digest) in registry.shadows(merchant).await? {
         let Some(stage) = stage_of(slot) else { continue };
-        let mut lineup = lineup(registry, merchant, &made.pins).await?;
+        let mut lineup = lineup(registry, merchant, &made.pins, &made.quote).await?;
         let bound = match registry.bound(merchant, &digest).await {
             Err(till_registry::Error::Revoked { .. }) => continue,
             bound => bound?,

@@ -231,14 +231,17 @@ impl Tx {
         rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?, row.text(2)?))).collect()
     }
 
-    /// State of the component of a binding; none when there is no such binding or component.
-    pub async fn state_of_binding(
+    /// State of a component; until this transaction ends no other one changes it. None: it is not there.
+    pub async fn hold_component(
         &mut self,
         merchant: &str,
-        binding: &str,
+        digest: &str,
+        slot: &str,
     ) -> Result<Option<String>, StoreError> {
-        let sql = "SELECT c.state FROM binding_body b JOIN component c ON c.merchant = b.merchant AND c.digest = b.component AND c.slot = b.slot WHERE b.merchant = $1 AND b.digest = $2";
-        self.row(sql, &[P::T(merchant), P::T(binding)]).await?.map(|row| row.text(0)).transpose()
+        // Written as it is: on PostgreSQL a row that was only read may be another one at the commit.
+        let sql = "UPDATE component SET state = state WHERE merchant = $1 AND digest = $2 AND slot = $3 RETURNING state";
+        let row = self.row(sql, &[P::T(merchant), P::T(digest), P::T(slot)]).await?;
+        row.map(|row| row.text(0)).transpose()
     }
 
     /// How many instances that have not ended pin one of these bindings.
