@@ -6,6 +6,7 @@ mod components;
 mod contract;
 mod crash;
 mod definition;
+mod events;
 mod expiry;
 mod hostile;
 mod http;

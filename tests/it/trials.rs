@@ -17,8 +17,8 @@ use till_commerce::trial::backtest::Backtest;
 use till_commerce::trial::needed;
 use till_commerce::{Phase, SessionView};
 use till_registry::{
-    Bound, Collected, Difference, DifferencePlace, Error, FailurePolicy, Guard, PPM, Push, Pushed, Source, Stage,
-    TableFormat, TrialPlace, Turn, read_table,
+    Bound, Collected, Difference, DifferencePlace, Error, FailurePolicy, Guard, PPM, Push, Pushed, Source,
+    Stage, TableFormat, TrialPlace, Turn, read_table,
 };
 use till_sandbox::{Slot, Table};
 use till_tests::{

@@ -5,6 +5,7 @@
 //! facts, and turn the clock.
 
 mod door;
+pub mod endpoint;
 mod faults;
 pub mod host;
 mod mailbox;

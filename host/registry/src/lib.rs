@@ -597,30 +597,3 @@ impl Registry {
         Ok(state)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use till_sandbox::SandboxConfig;
-    use till_store::Options;
-
-    #[tokio::test]
-    async fn what_is_in_use_is_read_again_when_it_changed_and_only_then() {
-        let dir = tempfile::tempdir().unwrap();
-        let url = dir.path().join("till.db");
-        let store = Arc::new(Store::open(&Options::new(url.to_str().unwrap())).await.unwrap());
-        let sandbox = Sandbox::new(SandboxConfig { pure_threads: 1, ..SandboxConfig::default() }).unwrap();
-        let host = || Registry::new(store.clone(), sandbox.clone(), Vault::new(&[1; 32]));
-        let (here, there) = (host(), host());
-        let first = here.refresh("m").await.unwrap();
-        assert!(Arc::ptr_eq(&first, &here.refresh("m").await.unwrap()), "nothing changed");
-        there.put_secret("other", "key", b"x", "ana", 1).await.unwrap();
-        assert!(Arc::ptr_eq(&first, &here.refresh("m").await.unwrap()), "nor for this merchant");
-        there.put_secret("m", "key", b"x", "ana", 1).await.unwrap();
-        let second = here.refresh("m").await.unwrap();
-        assert_eq!((first.secrets.len(), second.secrets.len()), (0, 1));
-        assert!(Arc::ptr_eq(&second, &here.refresh("m").await.unwrap()));
-        there.drop_secret("m", "key").await.unwrap();
-        assert_eq!(here.refresh("m").await.unwrap().secrets.len(), 0);
-    }
-}

@@ -116,8 +116,8 @@ async fn a_binding_does_not_become_active_on_a_component_that_ends_meanwhile() {
             });
             let refused = changed.await.expect_err("its component is gone").to_string();
             assert!(refused.contains(&format!("its component is {end} by now")), "{refused}");
-            assert_eq!(one.component(MERCHANT, &component).await.unwrap()[0].0.state, end);
-            assert!(one.activations(MERCHANT).await.unwrap().is_empty(), "{end}");
+            assert_eq!(one.component(MERCHANT, &component, 0, 50).await.unwrap()[0].0.state, end);
+            assert!(one.activations(MERCHANT, ("", ""), 50).await.unwrap().is_empty(), "{end}");
         }
     }
 }
@@ -132,7 +132,7 @@ async fn a_component_that_comes_into_use_meanwhile_is_not_collected() {
         // What was seen before the activation does not count any more.
         let hand = Hand { merchant: MERCHANT, who: WHO, why: "", now_us: 2 };
         assert!(!one.walk(Slot::Promotion, "late", State::Collected, hand).await.unwrap());
-        assert_eq!(one.component(MERCHANT, "late").await.unwrap()[0].0.state, "ready");
+        assert_eq!(one.component(MERCHANT, "late", 0, 50).await.unwrap()[0].0.state, "ready");
         assert!(matches!(one.delete(MERCHANT, "late", WHO, 3).await, Err(Error::NotNow { .. })));
     }
 }
@@ -171,4 +171,24 @@ async fn counts_of_a_canary_are_not_lost_when_those_of_another_merchant_cannot_b
         // Nor is what could not be added: it is tried again.
         registry.tend(3).await.expect_err("it still cannot be added");
     }
+}
+
+#[tokio::test]
+async fn what_is_in_use_is_read_again_when_it_changed_and_only_then() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = dir.path().join("till.db");
+    let store = Arc::new(Store::open(&Options::new(url.to_str().unwrap())).await.unwrap());
+    let sandbox = Sandbox::new(SandboxConfig { pure_threads: 1, ..SandboxConfig::default() }).unwrap();
+    let host = || Registry::new(store.clone(), sandbox.clone(), Vault::new(&[1; 32]));
+    let (here, there) = (host(), host());
+    let first = here.refresh("m").await.unwrap();
+    assert!(Arc::ptr_eq(&first, &here.refresh("m").await.unwrap()), "nothing changed");
+    there.put_secret("other", "key", b"x", "ana", 1).await.unwrap();
+    assert!(Arc::ptr_eq(&first, &here.refresh("m").await.unwrap()), "nor for this merchant");
+    there.put_secret("m", "key", b"x", "ana", 1).await.unwrap();
+    let second = here.refresh("m").await.unwrap();
+    assert_eq!((first.secrets.len(), second.secrets.len()), (0, 1));
+    assert!(Arc::ptr_eq(&second, &here.refresh("m").await.unwrap()));
+    there.drop_secret("m", "key").await.unwrap();
+    assert_eq!(here.refresh("m").await.unwrap().secrets.len(), 0);
 }

@@ -60,8 +60,8 @@ impl Lanes {
         Some(Taken { job, merchant })
     }
 
-    fn done(&mut self, merchant: String, took: Duration, now: Instant) {
-        if took >= LONG {
+    fn done(&mut self, merchant: String, worked: Duration, now: Instant) {
+        if worked >= LONG {
             self.long.note(merchant, now);
         }
     }
@@ -169,12 +169,12 @@ impl Pool {
                         long::step_back();
                     }
                     while let Some(Taken { job, merchant }) = shared.next(lane) {
-                        let begun = Instant::now();
+                        let begun = long::worked();
                         // A bug of ours in one call must not take the thread from all the others; whoever
                         // waits for it sees its channel close.
                         let _ = catch_unwind(AssertUnwindSafe(job));
-                        let now = Instant::now();
-                        shared.lock().done(merchant, now - begun, now);
+                        let worked = long::worked().saturating_sub(begun);
+                        shared.lock().done(merchant, worked, Instant::now());
                         // Who may take what waits may be another one now.
                         shared.more.notify_all();
                     }

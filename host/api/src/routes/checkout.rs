@@ -370,7 +370,7 @@ fn outcome(view: &SessionView) -> Result<Response, Problem> {
         Phase::Confirmed => {
             let missing = || Problem::internal(format!("session {} is confirmed and has no order", view.id));
             let order = view.order.as_ref().ok_or_else(missing)?;
-            let answer = json(StatusCode::CREATED, &OrderOut::new(order))?;
+            let answer = json(StatusCode::CREATED, &OrderOut::confirmed(order))?;
             Ok(with(answer, header::LOCATION, &format!("/api/v1/orders/{}", order.id)))
         }
         Phase::Busy => pending(view, "the checkout goes on; read it again"),

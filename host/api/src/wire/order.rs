@@ -1,7 +1,7 @@
 //! Orders.
 
 use serde::Serialize;
-use till_commerce::checkout::{Order, TimelineEntry};
+use till_commerce::checkout::{CONFIRMED, Order, TimelineEntry};
 use till_commerce::quote::DiscountKind;
 use utoipa::ToSchema;
 
@@ -211,6 +211,11 @@ impl OrderOut {
             timeline: None,
             trace: None,
         }
+    }
+
+    /// What a submit came to, whatever became of the order since.
+    pub(crate) fn confirmed(order: &Order) -> OrderOut {
+        OrderOut { status: CONFIRMED.to_owned(), ..OrderOut::new(order) }
     }
 
     /// With address, timeline and trace.

@@ -1,0 +1,270 @@
+//! Events: the log, what follows from each, and the merchants' endpoints.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use till_commerce::Phase;
+use till_commerce::events::{Replay, WebhookBody, WebhookError};
+use till_tests::endpoint::Endpoint;
+use till_tests::{CUSTOMER, MERCHANT, PATIENCE, TestTill, paying_with};
+
+use crate::http::{Shop, open, problem};
+use till_tests::host::{submit_body, token, token_for};
+
+fn hook(url: &str, topics: &[&str]) -> WebhookBody {
+    WebhookBody {
+        url: url.to_owned(),
+        topics: topics.iter().map(|&topic| topic.to_owned()).collect(),
+        description: String::new(),
+        active: true,
+        private_addresses: true,
+    }
+}
+
+/// Turns the relay and the deliveries until there is nothing to do now.
+async fn settle(till: &TestTill) {
+    while till.events.relay().await.expect("a relay") + till.events.deliver().await.expect("deliveries") > 0 {
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_follows_from_an_order_is_done_once_however_often_the_relay_turns() {
+    let till = TestTill::start().await;
+    let quoted = till.worked_example().await;
+    let view = till.submit(&quoted.id, json!({})).await;
+    assert_eq!(view.phase, Phase::Confirmed);
+    let (one, other) = tokio::join!(till.events.relay(), till.events.relay());
+    assert!(one.expect("a relay") + other.expect("a relay") > 0);
+    settle(&till).await;
+
+    let log = till.events.log(MERCHANT, view.order.as_ref().map(|o| o.id.as_str()), 0, 100).await.unwrap();
+    let events: Vec<Value> = log.iter().map(|(_, text)| serde_json::from_str(text).expect("JSON")).collect();
+    let topics: Vec<&str> = events.iter().map(|event| event["type"].as_str().expect("a topic")).collect();
+    assert_eq!(
+        topics,
+        [
+            "order.created",
+            "payment.completed",
+            "order.status.updated",
+            "order.processing",
+            "order.status.updated"
+        ]
+    );
+    let positions: Vec<i64> = log.iter().map(|(position, _)| *position).collect();
+    assert!(positions.is_sorted() && positions.windows(2).all(|two| two[0] != two[1]), "{positions:?}");
+    let created = &log[0].1;
+    for exact in [
+        "\"total\":471.17",
+        "\"tax\":35.20",
+        "\"discounts\":80.00",
+        "\"unitPrice\":249.99",
+        "\"shipping\":15.99",
+    ] {
+        assert!(created.contains(exact), "{exact}: {created}");
+    }
+    let data = &events[0]["data"];
+    assert_eq!(
+        (&data["status"], &data["loyalty"]),
+        (&json!("CONFIRMED"), &json!({ "pointsEarned": 471, "pointsUsed": 500 }))
+    );
+    assert_eq!(data["customer"]["tier"], "gold");
+    assert_eq!(events[0]["specversion"], "1.0");
+    let order = &till.orders(CUSTOMER).await[0];
+    let statuses: Vec<&str> = order.timeline.iter().map(|entry| entry.status.as_str()).collect();
+    assert_eq!(statuses, ["PENDING_PAYMENT", "CONFIRMED", "PROCESSING"]);
+
+    let mut tx = till.store.read().await.unwrap();
+    let value = tx.customer_value(MERCHANT, CUSTOMER).await.unwrap();
+    assert_eq!((value.len(), value[0].orders, value[0].spent), (1, 1, 47_117));
+    let sold = tx.metrics(MERCHANT, "product", ("2024-01-01", "2024-12-31"), 10).await.unwrap();
+    assert_eq!((sold.len(), sold[0].count, sold[0].amount), (1, 2, 49_998));
+    let code = tx.metrics(MERCHANT, "promotion", ("2024-01-01", "2024-12-31"), 10).await.unwrap();
+    assert_eq!((code[0].label.as_str(), code[0].count, code[0].amount), ("SUMMER2024", 1, 7_500));
+    let told = tx.notifications(MERCHANT, CUSTOMER, true, (i64::MAX, ""), 10).await.unwrap();
+    assert_eq!((told.len(), told[0].kind.as_str()), (1, "order_confirmation"));
+    assert!(told[0].body.contains(&order.number), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_fails_is_told_and_counts_nothing() {
+    let till = TestTill::start().await;
+    let quoted = till.worked_example().await;
+    let view = till.submit(&quoted.id, paying_with("PM-002")).await;
+    assert_eq!(view.phase, Phase::Editable);
+    settle(&till).await;
+    let log = till.events.log(MERCHANT, None, 0, 100).await.unwrap();
+    let failed: Vec<&String> =
+        log.iter().map(|(_, text)| text).filter(|text| text.contains("\"payment.failed\"")).collect();
+    assert!(failed.len() == 1 && failed[0].contains("PAYMENT_FAILED"), "{log:?}");
+    let mut tx = till.store.read().await.unwrap();
+    let told = tx.notifications(MERCHANT, CUSTOMER, true, (i64::MAX, ""), 10).await.unwrap();
+    assert_eq!((told.len(), told[0].kind.as_str()), (1, "payment_failed"));
+    assert!(tx.customer_value(MERCHANT, CUSTOMER).await.unwrap().is_empty());
+    assert!(tx.metrics(MERCHANT, "orders", ("2024-01-01", "2024-12-31"), 10).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_is_tried_again_with_growing_pauses_under_one_id_until_it_is_given_up() {
+    let till = TestTill::start().await;
+    let endpoint = Endpoint::open().await;
+    let made = till.events.add_webhook(MERCHANT, hook(&endpoint.url, &["order.created"])).await.unwrap();
+    endpoint.answers(&["500 Broken", "503 Later\r\nretry-after: 900"]);
+    let quoted = till.worked_example().await;
+    till.submit(&quoted.id, json!({})).await;
+    settle(&till).await;
+    assert_eq!(endpoint.posted().len(), 1);
+    till.advance(Duration::from_secs(4)).await;
+    settle(&till).await;
+    assert_eq!(endpoint.posted().len(), 1, "the first pause has 5 s");
+    till.advance(Duration::from_secs(1)).await;
+    settle(&till).await;
+    assert_eq!(endpoint.posted().len(), 2);
+    till.advance(Duration::from_secs(899)).await;
+    settle(&till).await;
+    assert_eq!(endpoint.posted().len(), 2, "it asked for 900 s");
+    till.advance(Duration::from_secs(1)).await;
+    settle(&till).await;
+    let posted = endpoint.posted();
+    assert_eq!(posted.len(), 3);
+    assert!(posted.iter().all(|one| one.is_signed_with(&made.secret)), "{posted:?}");
+    assert!(posted.iter().all(|one| one.header("webhook-id") == posted[0].header("webhook-id")));
+    assert!(posted.iter().all(|one| one.body == posted[0].body), "the same bytes each time");
+    let state = &till.events.deliveries(MERCHANT, &made.webhook.id, i64::MAX, 10).await.unwrap()[0];
+    assert_eq!((state.state, state.attempts, state.told.as_str()), ("delivered", 3, "200 ok"));
+
+    // One that never takes it: ten tries in two days, then it is dead, until the merchant asks for it again.
+    endpoint.answers(&["500 Broken"; 10]);
+    let quoted = till.worked_example().await;
+    till.submit(&quoted.id, json!({})).await;
+    for _ in 0..12 {
+        settle(&till).await;
+        till.advance(Duration::from_secs(36_000)).await;
+    }
+    assert_eq!(endpoint.posted().len(), 13);
+    let state = &till.events.deliveries(MERCHANT, &made.webhook.id, i64::MAX, 10).await.unwrap()[0];
+    assert_eq!((state.state, state.attempts), ("dead", 10));
+    let dead = Replay { from: 0, dead_only: true };
+    assert_eq!(till.events.replay(MERCHANT, &made.webhook.id, dead).await.unwrap(), 1);
+    settle(&till).await;
+    assert_eq!(endpoint.posted().len(), 14);
+    let all = Replay { from: 0, dead_only: false };
+    assert_eq!(till.events.replay(MERCHANT, &made.webhook.id, all).await.unwrap(), 2);
+    settle(&till).await;
+    assert_eq!(endpoint.posted().len(), 16);
+    let foreign = till.events.replay("other", &made.webhook.id, all).await;
+    assert!(matches!(foreign, Err(WebhookError::NotFound(_))), "{foreign:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_is_gone_is_not_asked_again_and_hurts_no_other() {
+    let till = TestTill::start().await;
+    let (gone, good) = (Endpoint::open().await, Endpoint::open().await);
+    gone.answers(&["410 Gone"; 5]);
+    let dead = till.events.add_webhook(MERCHANT, hook(&gone.url, &["*"])).await.unwrap().webhook;
+    till.events.add_webhook(MERCHANT, hook(&good.url, &["order.*"])).await.unwrap();
+    let quoted = till.worked_example().await;
+    till.submit(&quoted.id, json!({})).await;
+    settle(&till).await;
+    till.advance(Duration::from_secs(86_400)).await;
+    settle(&till).await;
+    assert_eq!(gone.posted().len(), 5, "each event was told once");
+    let states = till.events.deliveries(MERCHANT, &dead.id, i64::MAX, 10).await.unwrap();
+    assert!(states.iter().all(|state| state.state == "dead"), "{states:?}");
+    assert_eq!(good.posted().len(), 4, "all but the payment");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inner_addresses_are_not_told_without_leave() {
+    let till = TestTill::start().await;
+    let endpoint = Endpoint::open().await;
+    let https = endpoint.url.replace("http://", "https://");
+    for url in [https.clone(), https.replace("127.0.0.1", "localhost")] {
+        let body = WebhookBody { private_addresses: false, ..hook(&url, &["order.created"]) };
+        till.events.add_webhook(MERCHANT, body).await.unwrap();
+    }
+    let quoted = till.worked_example().await;
+    till.submit(&quoted.id, json!({})).await;
+    settle(&till).await;
+    for webhook in till.events.webhooks(MERCHANT).await.unwrap() {
+        let state = &till.events.deliveries(MERCHANT, &webhook.id, i64::MAX, 10).await.unwrap()[0];
+        assert!(state.told.contains("private address"), "{state:?}");
+    }
+    assert!(endpoint.posted().is_empty());
+}
+
+/// Asks until it is so.
+async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
+    let begun = std::time::Instant::now();
+    while !so().await {
+        assert!(begun.elapsed() < PATIENCE, "{what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+impl Shop {
+    async fn add_hook(&self, url: &str) -> Value {
+        let body = json!({ "url": url, "topics": ["order.created"], "allowPrivateAddresses": true });
+        let admin = token("ana", "admin");
+        let (status, made) = self.as_other(&admin, "POST", "/api/v1/admin/webhooks", Some(&body)).await;
+        assert_eq!(status, 201, "{made}");
+        made
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_told_to_the_endpoint_and_to_the_shopper_and_is_processed() {
+    let shop = open().await;
+    let endpoint = Endpoint::open().await;
+    let made = shop.add_hook(&endpoint.url).await;
+    let session = shop.session().await;
+    let submit = submit_body(&session, "PM-001");
+    let (status, order) = shop.call("POST", "/api/v1/checkout/submit", Some(&submit)).await;
+    assert_eq!((status, &order["status"]), (201, &json!("CONFIRMED")), "{order}");
+    until("the endpoint is told", async || !endpoint.posted().is_empty()).await;
+    let posted = &endpoint.posted()[0];
+    assert!(posted.is_signed_with(made["secret"].as_str().expect("a secret")));
+    assert_eq!(posted.event()["data"]["orderNumber"], order["orderNumber"]);
+    let path = format!("/api/v1/orders/{}", order["orderId"].as_str().expect("an id"));
+    until("the order is processed", async || shop.call("GET", &path, None).await.1["status"] == "PROCESSING")
+        .await;
+    // The same submit again tells what it came to, not what became of it since.
+    let (status, again) = shop.call("POST", "/api/v1/checkout/submit", Some(&submit)).await;
+    assert_eq!((status, &again["status"]), (201, &json!("CONFIRMED")), "{again}");
+
+    let (status, list) = shop.call("GET", "/api/v1/notifications?unread=true", None).await;
+    assert_eq!((status, &list["unread"]), (200, &json!(1)), "{list}");
+    let told = &list["notifications"][0];
+    assert_eq!(
+        (&told["type"], &told["content"]["title"]),
+        (&json!("order_confirmation"), &json!("Order Confirmed"))
+    );
+    let read = format!("/api/v1/notifications/{}/read", told["id"].as_str().expect("an id"));
+    let stranger = shop.as_other(&token("somebody", ""), "POST", &read, None).await;
+    problem(&stranger, 404, "notification");
+    assert_eq!(shop.call("POST", &read, None).await, (200, json!({ "read": 1 })));
+    assert_eq!(shop.call("POST", &read, None).await, (200, json!({ "read": 0 })));
+    assert_eq!(shop.call("GET", "/api/v1/notifications", None).await.1["unread"], 0);
+
+    let admin = token("ana", "admin");
+    let (_, log) = shop.as_other(&admin, "GET", "/api/v1/admin/events?limit=200", None).await;
+    let topics: Vec<&Value> = log["events"].as_array().expect("events").iter().map(|e| &e["type"]).collect();
+    assert!(
+        topics.contains(&&json!("order.created")) && topics.contains(&&json!("order.processing")),
+        "{log}"
+    );
+    let hooks = "/api/v1/admin/webhooks";
+    let (_, list) = shop.as_other(&admin, "GET", hooks, None).await;
+    assert!(list["webhooks"][0].get("secret").is_none(), "{list}");
+    let id = made["id"].as_str().expect("an id");
+    let foreign = token_for("other", "ana", "admin", 60);
+    for (method, path) in [("GET", format!("{hooks}/{id}/deliveries")), ("DELETE", format!("{hooks}/{id}"))] {
+        problem(&shop.as_other(&foreign, method, &path, None).await, 404, "webhook");
+        problem(&shop.as_other(&token("ana", ""), method, &path, None).await, 403, "admin");
+    }
+    let path = format!("{hooks}/{id}/deliveries");
+    let (_, told) = shop.as_other(&admin, "GET", &path, None).await;
+    assert_eq!(told["deliveries"][0]["state"], "delivered", "{told}");
+    let wrong = json!({ "url": "http://shop.example", "topics": ["order.creatd"] });
+    problem(&shop.as_other(&admin, "POST", hooks, Some(&wrong)).await, 422, "url");
+    assert_eq!(shop.as_other(&admin, "DELETE", &format!("{hooks}/{id}"), None).await.0, 204);
+}
