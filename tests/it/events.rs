@@ -89,10 +89,11 @@ async fn what_follows_from_an_order_is_done_once_however_often_the_relay_turns()
 async fn a_payment_that_fails_is_told_and_counts_nothing() {
     let till = TestTill::start().await;
     let quoted = till.worked_example().await;
-    let view = till.submit(&quoted.id, paying_with("PM-002")).await;
-    assert_eq!(view.phase, Phase::Editable);
+    let view = till.submit(&quoted.id, paying_with("PM-declined")).await;
+    assert_eq!(view.problem.as_ref().map(|p| &p["code"]), Some(&json!("payment-declined")), "{view:?}");
+    assert_eq!(till.orders(CUSTOMER).await[0].status, "PAYMENT_FAILED");
     settle(&till).await;
-    let log = till.events.log(MERCHANT, None, 0, 100).await.unwrap();
+    let log = till.events.log(MERCHANT, None, 0, 1_000).await.unwrap();
     let failed: Vec<&String> =
         log.iter().map(|(_, text)| text).filter(|text| text.contains("\"payment.failed\"")).collect();
     assert!(failed.len() == 1 && failed[0].contains("PAYMENT_FAILED"), "{log:?}");
@@ -160,7 +161,8 @@ async fn an_endpoint_that_is_gone_is_not_asked_again_and_hurts_no_other() {
     let till = TestTill::start().await;
     let (gone, good) = (Endpoint::open().await, Endpoint::open().await);
     gone.answers(&["410 Gone"; 5]);
-    let dead = till.events.add_webhook(MERCHANT, hook(&gone.url, &["*"])).await.unwrap().webhook;
+    let dead =
+        till.events.add_webhook(MERCHANT, hook(&gone.url, &["order.*", "payment.*"])).await.unwrap().webhook;
     till.events.add_webhook(MERCHANT, hook(&good.url, &["order.*"])).await.unwrap();
     let quoted = till.worked_example().await;
     till.submit(&quoted.id, json!({})).await;

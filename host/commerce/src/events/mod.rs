@@ -23,7 +23,7 @@ use crate::checkout::{Order, order_from_row};
 use crate::settings::Settings;
 use crate::{catalog, checkout};
 
-pub use webhook::{NewWebhook, Replay, TOPICS, Webhook, WebhookBody, WebhookError};
+pub use webhook::{FAMILIES, NewWebhook, Replay, Webhook, WebhookBody, WebhookError};
 
 /// Facts moved in one transaction: on SQLite others wait for it.
 const RELAYED_AT_ONCE: i64 = 32;

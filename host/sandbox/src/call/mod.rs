@@ -9,6 +9,7 @@ pub use scripted::ScriptedGateway;
 use crate::component::Component;
 use crate::engine::TICK;
 use crate::limits::{Limits, STACK_BYTES_MAX};
+use crate::long;
 use crate::report::{LogLine, Report, prefix};
 use crate::state::State;
 use crate::wit::types::{CallContext, ComponentError};
@@ -16,7 +17,7 @@ use crate::{Binding, Failure, FailureKind, Slot};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wasmtime::{Engine, Store, Trap, WasmBacktrace};
+use wasmtime::{Engine, Store, Trap, UpdateDeadline, WasmBacktrace};
 
 /// A gateway gets this much longer than its network time, for its own work between two waits.
 const GATEWAY_EXTRA_MS: u64 = 2_000;
@@ -86,6 +87,11 @@ fn size_of(value: &impl Serialize, limit: u64) -> u64 {
     }
 }
 
+/// Ticks that are surely not over before this time is.
+fn ticks(time: Duration) -> u64 {
+    u64::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX) + 1
+}
+
 /// One instance's life: the store with its limits, from start to report.
 pub(crate) struct Run {
     store: Store<State>,
@@ -102,8 +108,18 @@ impl Run {
             .set_fuel(limits.fuel)
             .map_err(|error| Failure::before(FailureKind::Host { message: format!("{error:#}") }))?;
         if slot.is_pure() {
-            store.set_epoch_deadline(limits.backstop_ms() / TICK.as_millis() as u64 + 1);
-            store.epoch_deadline_trap();
+            // Processor time of this thread, on which the call runs to its end: on a busy machine the wall clock would
+            // decide before the fuel does.
+            let (begun, most) = (long::worked(), Duration::from_millis(limits.backstop_ms()));
+            store.set_epoch_deadline(ticks(most));
+            store.epoch_deadline_callback(move |_| {
+                let left = most.saturating_sub(long::worked().saturating_sub(begun));
+                if left.is_zero() {
+                    Err(Trap::Interrupt.into())
+                } else {
+                    Ok(UpdateDeadline::Continue(ticks(left)))
+                }
+            });
         } else {
             // A tick makes way for others and never ends the call: waiting for the network moves the
             // epoch too. Fuel limits the guest's own work.

@@ -492,7 +492,7 @@ async fn what_a_script_withholds_is_recorded_as_on_the_wire() {
 #[tokio::test]
 async fn a_script_hears_nothing_that_the_binding_does_not_allow() {
     let (answer, asked) = scripted(Scripted::Whole(captured()), &["https://other.example"]).await;
-    assert!(answer.value.is_err() && asked.is_empty() && !answer.report.sent);
+    assert!(answer.value.is_err() && asked.is_empty() && !answer.report.sent, "{answer:?} {asked:?}");
     let error = answer.report.exchanges[0].error.clone().unwrap();
     assert!(error.contains("does not allow https://provider.example"), "{error}");
 }
