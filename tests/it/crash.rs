@@ -145,7 +145,7 @@ async fn case(folder: &Path, simulator: &Simulator, point: &str, method: &str, e
         .as_array()
         .unwrap_or_else(|| panic!("no orders in {orders}"))
         .iter()
-        .filter(|o| o["status"] == "CONFIRMED")
+        .filter(|o| o["status"] == "CONFIRMED" || o["status"] == "PROCESSING")
         .count();
     assert_eq!(confirmed, usize::from(end == "confirmed"), "{point} with {method}: {orders}");
     assert_eq!(simulator.count("capture").await - before, confirmed, "{point} with {method}: captures");

@@ -5,11 +5,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use till_commerce::Phase;
 use till_commerce::events::{Replay, WebhookBody, WebhookError};
+use till_store::{Options, Store};
 use till_tests::endpoint::Endpoint;
+use till_tests::host::{submit_body, token, token_for};
 use till_tests::{CUSTOMER, MERCHANT, PATIENCE, TestTill, paying_with};
 
 use crate::http::{Shop, open, problem};
-use till_tests::host::{submit_body, token, token_for};
 
 fn hook(url: &str, topics: &[&str]) -> WebhookBody {
     WebhookBody {
@@ -210,6 +211,50 @@ impl Shop {
         let (status, made) = self.as_other(&admin, "POST", "/api/v1/admin/webhooks", Some(&body)).await;
         assert_eq!(status, 201, "{made}");
         made
+    }
+}
+
+/// Each part of the way once, whatever else happens: in the log, what follows, at the endpoint, after the endpoint.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_on_the_way_of_an_event_everything_is_counted_once_and_the_endpoint_sees_one_id() {
+    for (point, posts) in [("relay.in-tx:1", 1), ("relay.in-tx:2", 1), ("delivery.sent.before-noted:1", 2)] {
+        let mut shop = open().await;
+        let endpoint = Endpoint::open().await;
+        shop.add_hook(&endpoint.url).await;
+        let session = shop.session().await;
+        // What setting up the shop has caused is told; the next turn of the relay is the order's.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        shop.restart_until(point);
+        let submit = submit_body(&session, "PM-001");
+        // The host may be gone before it has answered.
+        let _ = shop.host.call("POST", "/api/v1/checkout/submit", "", Some(&submit)).await;
+        let begun = std::time::Instant::now();
+        while !shop.host.is_gone() {
+            assert!(begun.elapsed() < PATIENCE, "{point} was not passed");
+        }
+        shop.restart();
+        until("the endpoint is told", async || endpoint.posted().len() == posts).await;
+        until("the order is processed", async || {
+            shop.call("GET", "/api/v1/orders", None).await.1["orders"][0]["status"] == "PROCESSING"
+        })
+        .await;
+        let posted = endpoint.posted();
+        assert!(
+            posted.iter().all(|one| one.header("webhook-id") == posted[0].header("webhook-id")),
+            "{posted:?}"
+        );
+        let (_, list) = shop.call("GET", "/api/v1/notifications", None).await;
+        assert_eq!(list["unread"], 1, "{point}: {list}");
+        let Shop { host, folder, .. } = shop;
+        host.kill();
+        let path = folder.path().join("till.db");
+        let store = Store::open(&Options::new(path.to_str().expect("UTF-8"))).await.expect("open");
+        let mut tx = store.read().await.expect("read");
+        let value = tx.customer_value("demo", "CUST-12345").await.expect("a value");
+        assert_eq!((value.len(), value[0].orders), (1, 1), "{point}: {value:?}");
+        let sold = tx.metrics("demo", "product", ("2000-01-01", "2999-12-31"), 10).await.expect("metrics");
+        assert_eq!((sold.len(), sold[0].count), (1, 2), "{point}: {sold:?}");
+        assert_eq!(endpoint.posted().len(), posts, "{point}");
     }
 }
 

@@ -7,7 +7,7 @@ use till_tests::host::{Host, submit_body, token, token_for};
 pub(crate) struct Shop {
     pub(crate) host: Host,
     pub(crate) simulator: Simulator,
-    folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 pub(crate) async fn open() -> Shop {
@@ -44,6 +44,11 @@ impl Shop {
     /// Stops the host and starts it again on the same database.
     pub(crate) fn restart(&mut self) {
         self.host.restart(self.folder.path());
+    }
+
+    /// The same, to be ended at a point.
+    pub(crate) fn restart_until(&mut self, point: &str) {
+        self.host.restart_until(self.folder.path(), Some(point));
     }
 
     pub(crate) async fn alive(&self) {

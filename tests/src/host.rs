@@ -127,9 +127,14 @@ impl Host {
 
     /// SIGKILL, and a new process over the same database.
     pub fn restart(&mut self, folder: &Path) {
+        self.restart_until(folder, None);
+    }
+
+    /// The same; the new process ends at a point.
+    pub fn restart_until(&mut self, folder: &Path, crash_at: Option<&str>) {
         let _ = self.process.kill();
         let _ = self.process.wait();
-        *self = Host::start(folder, None);
+        *self = Host::start(folder, crash_at);
     }
 
     /// SIGKILL, from outside.

@@ -108,6 +108,7 @@ async fn relay(tx: &mut Tx, now_us: i64) -> Result<usize, StoreError> {
             }
         }
     }
+    till_engine::crash::point("relay.in-tx");
     Ok(facts.len())
 }
 

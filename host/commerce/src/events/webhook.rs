@@ -26,8 +26,8 @@ const WEBHOOKS_MAX: usize = 20;
 const URL_BYTES_MAX: usize = 2_048;
 /// An endpoint answers in this time, or is tried again. The specification names 15 to 30 s.
 const ANSWER_TIME: Duration = Duration::from_secs(15);
-/// Who has taken a delivery has it for so long; then another host may try.
-const TAKEN_FOR_US: i64 = 60_000_000;
+/// Who has taken a delivery has it for so long, more than an answer may take; then another host may try.
+const TAKEN_FOR_US: i64 = 20_000_000;
 /// Pauses between tries, seconds: those that the specification recommends, two days in all.
 const PAUSES_S: [i64; 9] = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000, 36_000, 36_000];
 /// Deliveries to one endpoint at a time.
