@@ -274,6 +274,8 @@ async fn an_order_is_told_to_the_endpoint_and_to_the_shopper_and_is_processed() 
     let path = format!("/api/v1/orders/{}", order["orderId"].as_str().expect("an id"));
     until("the order is processed", async || shop.call("GET", &path, None).await.1["status"] == "PROCESSING")
         .await;
+    let stranger = token("somebody", "");
+    problem(&shop.as_other(&stranger, "GET", &format!("{path}/events"), None).await, 404, "order");
     // The same submit again tells what it came to, not what became of it since.
     let (status, again) = shop.call("POST", "/api/v1/checkout/submit", Some(&submit)).await;
     assert_eq!((status, &again["status"]), (201, &json!("CONFIRMED")), "{again}");
@@ -314,4 +316,64 @@ async fn an_order_is_told_to_the_endpoint_and_to_the_shopper_and_is_processed() 
     let wrong = json!({ "url": "http://shop.example", "topics": ["order.creatd"] });
     problem(&shop.as_other(&admin, "POST", hooks, Some(&wrong)).await, 422, "url");
     assert_eq!(shop.as_other(&admin, "DELETE", &format!("{hooks}/{id}"), None).await.0, 204);
+}
+
+/// Reads a stream until it has so many events: `(id, event, data)`.
+async fn read_stream(
+    shop: &Shop,
+    path: &str,
+    last: Option<&str>,
+    wanted: usize,
+) -> Vec<(String, String, Value)> {
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let mut request = client.get(format!("{}{path}", shop.host.url)).bearer_auth(token("CUST-12345", ""));
+    if let Some(last) = last {
+        request = request.header("last-event-id", last);
+    }
+    let mut response = request.send().await.expect("an answer");
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    let (mut text, mut events) = (String::new(), Vec::new());
+    while events.len() < wanted {
+        let chunk = tokio::time::timeout(PATIENCE, response.chunk()).await.expect("more in time");
+        text.push_str(&String::from_utf8_lossy(&chunk.expect("a stream").expect("it goes on")));
+        while let Some((one, rest)) = text.split_once("\n\n") {
+            let field = |name: &str| {
+                let line = one.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
+                line.unwrap_or_default().to_owned()
+            };
+            if !field("event").is_empty() {
+                let data = serde_json::from_str(&field("data")).expect("JSON");
+                events.push((field("id"), field("event"), data));
+            }
+            text = rest.to_owned();
+        }
+    }
+    events
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_followed_and_a_client_that_comes_again_goes_on_where_it_was() {
+    let mut shop = open().await;
+    let session = shop.session().await;
+    let submit = submit_body(&session, "PM-001");
+    let (status, order) = shop.call("POST", "/api/v1/checkout/submit", Some(&submit)).await;
+    assert_eq!(status, 201, "{order}");
+    let path = format!("/api/v1/orders/{}/events", order["orderId"].as_str().expect("an id"));
+    let all = read_stream(&shop, &path, None, 5).await;
+    let names: Vec<&str> = all.iter().map(|(_, name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "order_created",
+            "payment_completed",
+            "order_status_updated",
+            "order_processing",
+            "order_status_updated"
+        ]
+    );
+    assert_eq!((&all[2].2["status"], &all[4].2["status"]), (&json!("CONFIRMED"), &json!("PROCESSING")));
+    shop.restart();
+    assert_eq!(read_stream(&shop, &path, Some(&all[2].0), 2).await, all[3..]);
+    let answer = shop.call("GET", &path.replace("ord_", "ord_x"), None).await;
+    problem(&answer, 404, "order");
 }

@@ -35,7 +35,7 @@ struct ProblemOut {
         products::list, products::read,
         cart::read, cart::add, cart::set, cart::remove,
         checkout::initiate, checkout::read, checkout::edit, checkout::submit, checkout::cancel, checkout::returned,
-        orders::list, orders::read,
+        orders::list, orders::read, orders::follow,
         notifications::list, notifications::read, notifications::read_all,
         events::log, events::add, events::list, events::set, events::drop, events::deliveries, events::replay,
         workflows::list, workflows::start, workflows::read, workflows::journal, workflows::signal,

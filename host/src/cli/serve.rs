@@ -129,7 +129,13 @@ pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
             crate::memory::give_back();
         }
     });
-    till_api::serve(listener, till_api::router(app), stop_signal()).await?;
+    let followed = house.events.clone();
+    let stop = async move {
+        stop_signal().await;
+        // They would keep their connections until the last moment.
+        followed.stop();
+    };
+    till_api::serve(listener, till_api::router(app), stop).await?;
     tidy.abort();
     tell.abort();
     deliver.abort();

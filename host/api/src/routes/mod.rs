@@ -45,6 +45,7 @@ pub(crate) fn all() -> Router<App> {
         .route("/api/v1/admin/webhooks/{id}/deliveries", get(events::deliveries))
         .route("/api/v1/admin/webhooks/{id}/replay", post(events::replay))
         .route("/api/v1/orders/{id}", get(orders::read))
+        .route("/api/v1/orders/{id}/events", get(orders::follow))
         .route("/api/v1/workflows/instances", get(workflows::list))
         .route("/api/v1/workflows/{name}/instances/{id}", put(workflows::start).get(workflows::read))
         .route("/api/v1/workflows/{name}/instances/{id}/journal", get(workflows::journal))

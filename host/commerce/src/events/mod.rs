@@ -18,11 +18,13 @@ use till_registry::Registry;
 use till_sandbox::Courier;
 use till_store::tables::event::{EventRow, OutboxRow};
 use till_store::{Error as StoreError, Store, Tx};
+use tokio::sync::watch;
 
 use crate::checkout::{Order, order_from_row};
 use crate::settings::Settings;
 use crate::{catalog, checkout};
 
+pub use till_store::tables::event::EventRow as Event;
 pub use webhook::{FAMILIES, NewWebhook, Replay, Webhook, WebhookBody, WebhookError};
 
 /// Facts moved in one transaction: on SQLite others wait for it.
@@ -34,6 +36,16 @@ pub struct Events {
     registry: Arc<Registry>,
     clock: Arc<dyn Clock>,
     courier: Courier,
+    turns: watch::Sender<Turn>,
+}
+
+/// Changes whenever there may be something new in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Turn {
+    /// Turns of this host's relay that moved something.
+    pub count: u64,
+    /// The host stops: whoever follows the log goes.
+    pub stopping: bool,
 }
 
 impl Events {
@@ -46,7 +58,7 @@ impl Events {
         registry: Arc<Registry>,
         clock: Arc<dyn Clock>,
     ) -> Result<Events, till_sandbox::Error> {
-        Ok(Events { store, registry, clock, courier: Courier::new()? })
+        Ok(Events { store, registry, clock, courier: Courier::new()?, turns: watch::Sender::default() })
     }
 
     /// Moves facts of the outbox into the log, with what follows from them. Gives how many; with as many as fit into
@@ -59,7 +71,36 @@ impl Events {
             return Ok(0);
         }
         let now_us = self.clock.now_us();
-        self.store.transact(move |tx| Box::pin(relay(tx, now_us))).await
+        let moved = self.store.transact(move |tx| Box::pin(relay(tx, now_us))).await?;
+        if moved > 0 {
+            self.turns.send_modify(|turn| turn.count += 1);
+        }
+        Ok(moved)
+    }
+
+    /// Tells whoever waits that this host's relay has moved something. Other hosts move things too: look from time to
+    /// time.
+    pub fn turns(&self) -> watch::Receiver<Turn> {
+        self.turns.subscribe()
+    }
+
+    /// Sends home whoever follows the log.
+    pub fn stop(&self) {
+        self.turns.send_modify(|turn| turn.stopping = true);
+    }
+
+    /// Events about an order after a position, oldest first.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn about(
+        &self,
+        merchant: &str,
+        order: &str,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<EventRow>, StoreError> {
+        self.store.read().await?.events_after(merchant, Some(order), after, limit).await
     }
 
     /// Events of a merchant after a position, oldest first, as they are sent; with their positions.
