@@ -301,6 +301,22 @@ async fn an_order_is_told_to_the_endpoint_and_to_the_shopper_and_is_processed() 
         topics.contains(&&json!("order.created")) && topics.contains(&&json!("order.processing")),
         "{log}"
     );
+    let sold = "/api/v1/admin/analytics/product?from=2000-01-01&to=2999-12-31";
+    let (status, before) = shop.as_other(&admin, "GET", sold, None).await;
+    assert_eq!(status, 200, "{before}");
+    let row = &before["rows"][0];
+    assert_eq!((&row["label"], &row["count"]), (&json!("PROD-12345"), &json!(2)), "{before}");
+    assert_eq!((row["amount"].to_string().as_str(), &row["currency"]), ("499.98", &json!("USD")), "{before}");
+    let again = shop.as_other(&admin, "POST", "/api/v1/admin/analytics/rebuild", None).await;
+    assert_eq!(again, (200, json!({ "orders": 1 })));
+    assert_eq!(shop.as_other(&admin, "GET", sold, None).await.1, before, "counted again it is the same");
+    let csv = shop.as_other(&admin, "GET", &format!("{sold}&format=csv"), None).await.1;
+    assert!(csv.as_str().is_some_and(|csv| csv.contains("\"PROD-12345\",2,499.98,USD")), "{csv}");
+    for wrong in ["from=2024-02-31&to=2024-03-01", "from=2024-03-01&to=2024-02-01", "to=2024-02-01"] {
+        let path = format!("/api/v1/admin/analytics/orders?{wrong}");
+        problem(&shop.as_other(&admin, "GET", &path, None).await, 422, "");
+    }
+    problem(&shop.as_other(&token("ana", ""), "GET", sold, None).await, 403, "admin");
     let hooks = "/api/v1/admin/webhooks";
     let (_, list) = shop.as_other(&admin, "GET", hooks, None).await;
     assert!(list["webhooks"][0].get("secret").is_none(), "{list}");

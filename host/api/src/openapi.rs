@@ -8,7 +8,8 @@ use utoipa::{Modify, OpenApi, ToSchema};
 
 use crate::problem::FieldError;
 use crate::routes::{
-    admin, cart, checkout, components, events, meta, notifications, orders, products, webhooks, workflows,
+    admin, analytics, cart, checkout, components, events, meta, notifications, orders, products, webhooks,
+    workflows,
 };
 
 /// An error (RFC 9457). Further members depend on the code; every code has a page under `/problems/{code}`.
@@ -37,6 +38,7 @@ struct ProblemOut {
         checkout::initiate, checkout::read, checkout::edit, checkout::submit, checkout::cancel, checkout::returned,
         orders::list, orders::read, orders::follow,
         notifications::list, notifications::read, notifications::read_all,
+        analytics::metric, analytics::rebuild,
         events::log, events::add, events::list, events::set, events::drop, events::deliveries, events::replay,
         workflows::list, workflows::start, workflows::read, workflows::journal, workflows::signal,
         workflows::cancel, workflows::operate,

@@ -1,6 +1,7 @@
 //! The routes. Each file says what its answers mean; errors are problems throughout.
 
 pub(crate) mod admin;
+pub(crate) mod analytics;
 pub(crate) mod cart;
 pub(crate) mod checkout;
 pub(crate) mod components;
@@ -40,6 +41,8 @@ pub(crate) fn all() -> Router<App> {
         .route("/api/v1/notifications/read", post(notifications::read_all))
         .route("/api/v1/notifications/{id}/read", post(notifications::read))
         .route("/api/v1/admin/events", get(events::log))
+        .route("/api/v1/admin/analytics/rebuild", post(analytics::rebuild))
+        .route("/api/v1/admin/analytics/{metric}", get(analytics::metric))
         .route("/api/v1/admin/webhooks", post(events::add).get(events::list))
         .route("/api/v1/admin/webhooks/{id}", put(events::set).delete(events::drop))
         .route("/api/v1/admin/webhooks/{id}/deliveries", get(events::deliveries))

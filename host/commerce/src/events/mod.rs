@@ -5,6 +5,7 @@
 //! customer reads in the app, PROCESSING. So each of these is done once for each fact, whenever the host dies. Those
 //! outside are told by *deliveries* (`webhook.rs`), at least once and under the event's id.
 
+mod metrics;
 mod project;
 mod webhook;
 mod wire;
@@ -24,6 +25,8 @@ use crate::checkout::{Order, order_from_row};
 use crate::settings::Settings;
 use crate::{catalog, checkout};
 
+pub use metrics::{METRIC_ROWS_MAX, METRICS};
+pub use till_store::tables::audience::MetricRow as Metric;
 pub use till_store::tables::event::EventRow as Event;
 pub use webhook::{FAMILIES, NewWebhook, Replay, Webhook, WebhookBody, WebhookError};
 

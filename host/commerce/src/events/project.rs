@@ -2,14 +2,13 @@
 
 use serde_json::json;
 use till_engine::step::Event;
-use till_store::tables::audience::{MetricRow, NotificationRow};
+use till_store::tables::audience::NotificationRow;
 use till_store::tables::event::OutboxRow;
 use till_store::{Error as StoreError, Tx};
 use uuid::Uuid;
 
-use super::{About, wire};
+use super::{About, metrics};
 use crate::checkout::{self, order};
-use crate::quote::DiscountKind;
 use crate::settings::Settings;
 
 /// Does what follows. Runs once for each event.
@@ -27,7 +26,9 @@ pub(super) async fn project(
                 let (currency, spent) = (order.currency.code(), order.receipt.totals.total);
                 tx.add_customer_value(&fact.merchant, &order.customer, currency, spent, fact.at_us).await?;
             }
-            count(tx, fact, about).await?;
+            for row in metrics::of_order(&about.order, fact.at_us) {
+                tx.add_metric(&fact.merchant, &row).await?;
+            }
             let message =
                 format!("Your order {} has been confirmed and will be delivered soon.", order.number);
             notify(tx, fact, about, "order_confirmation", "Order Confirmed", &message).await?;
@@ -87,39 +88,4 @@ async fn notify(
         read_us: None,
     };
     tx.put_notification(&fact.merchant, &row).await
-}
-
-/// Counts a confirmed order: in all, by product, by promotion.
-async fn count(tx: &mut Tx, fact: &OutboxRow, about: &About) -> Result<(), StoreError> {
-    let order = &about.order;
-    let receipt = &order.receipt;
-    let day = wire::time(fact.at_us).split('T').next().unwrap_or_default().to_owned();
-    let metric = |name: &str, label: &str, count: i64, amount: i64| MetricRow {
-        day: day.clone(),
-        name: name.to_owned(),
-        label: label.to_owned(),
-        currency: order.currency.code().to_owned(),
-        count,
-        amount,
-    };
-    let mut rows = vec![
-        metric("orders", "", 1, receipt.totals.total),
-        metric("discounts", "", 1, receipt.totals.discounts),
-        metric("shipping", "", 1, receipt.totals.shipping),
-        metric("tax", "", 1, receipt.totals.tax),
-    ];
-    rows.extend(
-        receipt
-            .items
-            .iter()
-            .map(|item| metric("product", &item.product, i64::from(item.quantity), item.total)),
-    );
-    let promotions = receipt.discounts.iter().filter(|off| off.kind == DiscountKind::Promotion);
-    rows.extend(
-        promotions.map(|off| metric("promotion", off.code.as_deref().unwrap_or(&off.title), 1, off.amount)),
-    );
-    for row in &rows {
-        tx.add_metric(&fact.merchant, row).await?;
-    }
-    Ok(())
 }

@@ -132,7 +132,7 @@ impl Tx {
     /// Takes the relay's turn, the oldest facts of the outbox, and positions for them: the first position comes with
     /// them. Others wait until this transaction ends.
     pub async fn relay(&mut self, limit: i64) -> Result<(Vec<OutboxRow>, i64), StoreError> {
-        self.take_numbers("", POSITIONS, 0).await?;
+        self.hold_relay().await?;
         let sql = "SELECT merchant, uid, seq, n, topic, body, at_us FROM wf_outbox ORDER BY at_us, merchant, uid, seq, n LIMIT $1";
         let rows = self.rows(sql, &[P::I(limit)]).await?;
         let facts = rows
@@ -152,6 +152,11 @@ impl Tx {
         let count = i64::try_from(facts.len()).unwrap_or(i64::MAX);
         let first = self.take_numbers("", POSITIONS, count).await?;
         Ok((facts, first))
+    }
+
+    /// Takes the relay's turn and moves nothing: the log stays as it is until this transaction ends.
+    pub async fn hold_relay(&mut self) -> Result<(), StoreError> {
+        self.take_numbers("", POSITIONS, 0).await.map(|_| ())
     }
 
     /// Puts a fact of the outbox into the log, told in these words.
