@@ -1,5 +1,6 @@
 //! Tests of the whole shop, in one binary. Each test is a sentence and has a shop of its own.
 
+mod authorization;
 mod checkout;
 mod compile;
 mod components;
@@ -15,6 +16,7 @@ mod limits;
 mod merchants;
 mod payments;
 mod project;
+mod property;
 mod rollback;
 mod sweep;
 mod trials;
