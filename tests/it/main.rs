@@ -1,6 +1,7 @@
 //! Tests of the whole shop, in one binary. Each test is a sentence and has a shop of its own.
 
 mod authorization;
+mod cart;
 mod checkout;
 mod compile;
 mod components;
