@@ -1,5 +1,7 @@
 //! Tests of the whole shop, in one binary. Each test is a sentence and has a shop of its own.
 
+mod authorization;
+mod cart;
 mod checkout;
 mod compile;
 mod components;
@@ -15,6 +17,7 @@ mod limits;
 mod merchants;
 mod payments;
 mod project;
+mod property;
 mod rollback;
 mod sweep;
 mod trials;

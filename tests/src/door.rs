@@ -37,8 +37,8 @@ impl Door {
         Door { url, auth, clock: till.clock.clone(), client, serving }
     }
 
-    /// One request of a shopper, with a token that is valid at the time of the clock.
-    pub async fn call(&self, customer: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+    /// A token of a shopper that is valid at the time of the clock.
+    pub fn token(&self, customer: &str) -> String {
         let claims = Claims {
             sub: customer.to_owned(),
             merchant: MERCHANT.to_owned(),
@@ -46,7 +46,12 @@ impl Door {
             exp: self.clock.now_us() / 1_000_000 + 3_600,
             nbf: None,
         };
-        let token = self.auth.mint(&claims).expect("a token");
+        self.auth.mint(&claims).expect("a token")
+    }
+
+    /// One request of a shopper.
+    pub async fn call(&self, customer: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+        let token = self.token(customer);
         let method = method.parse().expect("a method");
         let mut request = self.client.request(method, format!("{}{path}", self.url)).bearer_auth(token);
         if let Some(body) = body {

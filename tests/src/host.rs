@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 /// Signs the tests' tokens.
-const JWT_SECRET: &str = "till-test-secret-till-test-secret";
+pub const JWT_SECRET: &str = "till-test-secret-till-test-secret";
 
 /// A running `till serve`. Killed when dropped.
 pub struct Host {

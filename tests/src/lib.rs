@@ -356,6 +356,12 @@ impl TestTill {
         self.runner.settle().await.expect("settle");
     }
 
+    /// The door of another host over the same database.
+    pub fn another_shop(&self) -> Shop {
+        let numbers = Arc::new(Numbers::new(self.store.clone()));
+        Shop::new(self.store.clone(), self.registry.clone(), self.runner.clone(), numbers)
+    }
+
     /// Units on hand and held.
     pub async fn stock(&self) -> (i64, i64) {
         let rows = self.store.read().await.expect("read").stock(MERCHANT, SKU).await.expect("stock");

@@ -169,6 +169,11 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    /// Somebody who has a cart and no account.
+    pub(crate) fn is_guest(sub: &str) -> bool {
+        sub.starts_with("guest_")
+    }
+
     /// The token carries the scope.
     pub(crate) fn has(&self, scope: &str) -> bool {
         self.scope.split_ascii_whitespace().any(|s| s == scope)

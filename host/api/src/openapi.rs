@@ -34,7 +34,7 @@ struct ProblemOut {
     info(title = "Till", description = "A checkout engine: carts, checkouts as durable workflows, merchants' components.\n\nAmounts are JSON numbers with exactly the currency's digits; read them as decimals, not as floats."),
     paths(
         products::list, products::read,
-        cart::read, cart::add, cart::set, cart::remove,
+        cart::read, cart::clear, cart::add, cart::set, cart::remove, cart::validate, cart::merge,
         checkout::initiate, checkout::read, checkout::edit, checkout::submit, checkout::cancel, checkout::returned,
         orders::list, orders::read, orders::follow,
         notifications::list, notifications::read, notifications::read_all,

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 use till_commerce::ShopError;
-use till_commerce::cart::CartError;
+use till_commerce::cart::{CartError, Found};
 use till_commerce::events::WebhookError;
 use till_engine::ports::StoreError;
 use till_engine::runner;
@@ -315,14 +315,10 @@ impl From<CartError> for Problem {
     fn from(error: CartError) -> Problem {
         match error {
             CartError::NoProduct { product } => {
-                Problem::new(Code::UnknownProduct, "Product no longer available").with("productId", &product)
+                Problem::new(Code::UnknownProduct, Found::Gone.to_string()).with("productId", &product)
             }
             CartError::OutOfStock { product, wanted, available } => {
-                let detail = match available {
-                    ..=0 => "Product out of stock".to_owned(),
-                    units => format!("Only {units} items available"),
-                };
-                Problem::new(Code::OutOfStock, detail)
+                Problem::new(Code::OutOfStock, Found::short(available).to_string())
                     .with("productId", &product)
                     .with("wanted", &wanted)
                     .with("available", &available.max(0))

@@ -29,6 +29,9 @@ pub(crate) const PUSH_BYTES_MAX: usize = 48 << 20;
 pub(crate) const TABLE_TEXT_BYTES_MAX: usize = TABLE_BYTES_MAX + (64 << 20);
 /// Longest time a body may take to arrive. 1 MiB comes through a 300 kbit/s line in that time.
 const BODY_WAIT: Duration = Duration::from_secs(30);
+/// PostgreSQL keeps no text with it, so no id and no name has it.
+const NUL: char = '\0';
+const NO_NUL: &str = "a text without the character NUL is needed";
 /// Wrong fields told at once; more tell nothing new.
 const ERRORS_MAX: usize = 50;
 /// Longest `Prefer: wait`: proxies drop requests that are silent for longer.
@@ -273,7 +276,16 @@ impl<'b> Fields<'b> {
 
     /// A text that may be `null`.
     pub(crate) fn given_text(&mut self, name: &'static str) -> Given<String> {
-        self.read(name, "a text")
+        let text = self.read::<String>(name, "a text");
+        match text {
+            Given::Value(text) if text.contains(NUL) => self.nul(name),
+            text => text,
+        }
+    }
+
+    fn nul<T>(&mut self, name: &str) -> Given<T> {
+        self.wrong(name, NO_NUL);
+        Given::Nothing
     }
 
     /// A whole number.
@@ -293,7 +305,11 @@ impl<'b> Fields<'b> {
 
     /// A list of texts.
     pub(crate) fn texts(&mut self, name: &'static str) -> Given<Vec<String>> {
-        self.read(name, "a list of texts")
+        let texts = self.read::<Vec<String>>(name, "a list of texts");
+        match texts {
+            Given::Value(texts) if texts.iter().any(|text| text.contains(NUL)) => self.nul(name),
+            texts => texts,
+        }
     }
 
     /// Any JSON.
@@ -453,6 +469,9 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for At<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<At<T>, Problem> {
+        if parts.uri.path().contains("%00") {
+            return Err(Problem::new(Code::BadRequest, format!("the path: {NO_NUL}")));
+        }
         let path = Path::<T>::from_request_parts(parts, app).await;
         path.map(|Path(value)| At(value))
             .map_err(|e| Problem::new(Code::BadRequest, format!("the path: {e}")))
@@ -467,9 +486,11 @@ impl FromRequestParts<App> for Query {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Query, Problem> {
         let query = axum::extract::Query::<Vec<(String, String)>>::from_request_parts(parts, app).await;
-        query
-            .map(|q| Query(q.0, vec![]))
-            .map_err(|e| Problem::new(Code::BadRequest, format!("the query: {e}")))
+        let given = query.map_err(|e| Problem::new(Code::BadRequest, format!("the query: {e}")))?.0;
+        match given.iter().find(|(name, value)| name.contains(NUL) || value.contains(NUL)) {
+            Some((name, _)) => Err(Problem::field(&name.replace(NUL, "?"), NO_NUL)),
+            None => Ok(Query(given, vec![])),
+        }
     }
 }
 
@@ -597,6 +618,17 @@ mod tests {
         assert_eq!(Fields::of(b"[1]").err().unwrap().code, Code::InvalidFields);
         assert_eq!(Fields::of(b"").err().unwrap().code, Code::MalformedJson);
         assert_eq!(Fields::of(b"{} {}").err().unwrap().code, Code::MalformedJson);
+    }
+
+    #[test]
+    fn a_text_with_nul_is_no_text() {
+        let mut fields = Fields::of(br#"{"id": "a\u0000b", "codes": ["x", "\u0000"], "note": "a"}"#)
+            .unwrap_or_else(|p| panic!("{}", p.detail));
+        assert_eq!(fields.text("id"), None);
+        assert!(fields.texts("codes").value().is_none());
+        assert_eq!(fields.text("note").as_deref(), Some("a"));
+        let errors = fields.finish().unwrap_err().errors;
+        assert_eq!(errors.iter().map(|e| e.field.as_str()).collect::<Vec<_>>(), ["id", "codes"]);
     }
 
     #[test]

@@ -119,7 +119,7 @@ async fn every_request_has_an_id_and_every_error_is_a_problem() {
         Request::get("/healthz").header("x-request-id", "no blanks, please").body(Body::empty()).unwrap();
     assert_ne!(bench.send(request).await.0.headers()["x-request-id"], "no blanks, please");
 
-    let request = Request::delete("/api/v1/cart").body(Body::empty()).unwrap();
+    let request = Request::patch("/api/v1/cart").body(Body::empty()).unwrap();
     let (response, problem) = bench.send(request).await;
     assert_eq!(
         (response.status(), &problem["code"]),
@@ -446,6 +446,9 @@ fn request_bodies_are_described_as_they_are_read() {
     });
     check::<cart::SetItem>(|f| {
         let _ = cart::SetItem::read(f);
+    });
+    check::<cart::MergeIn>(|f| {
+        let _ = cart::MergeIn::read(f);
     });
     check::<checkout::AddressIn>(|f| {
         let _ = checkout::address(f);

@@ -109,6 +109,83 @@ pub struct NewItem {
     pub warehouse: Option<String>,
 }
 
+/// What is found in a line of a cart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The line.
+    pub item: String,
+    /// Its product.
+    pub product: String,
+    /// What it is.
+    pub what: Found,
+}
+
+/// What is found, in the words that shoppers read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Found {
+    /// The product is not sold, or not in this shop's currency.
+    #[error("Product no longer available")]
+    Gone,
+    /// There is none.
+    #[error("Product out of stock")]
+    OutOfStock,
+    /// There are fewer than in the cart.
+    #[error("Only {available} items available")]
+    Fewer {
+        /// Units that can be held.
+        available: i64,
+    },
+    /// The price is not the one of the last look, minor units.
+    #[error("Price has changed")]
+    Price {
+        /// Of the last look.
+        old: i64,
+        /// Of now.
+        new: i64,
+    },
+    /// A line has as many units as it may have.
+    #[error("Only {max} items of a product fit into the cart")]
+    LineFull {
+        /// Units a line may have.
+        max: u32,
+    },
+    /// The cart has as many lines as it may have.
+    #[error("Only {max} products fit into the cart")]
+    CartFull {
+        /// Lines a cart may have.
+        max: u32,
+    },
+}
+
+impl Found {
+    /// What there is of a product that is short.
+    pub fn short(available: i64) -> Found {
+        match available {
+            ..=0 => Found::OutOfStock,
+            available => Found::Fewer { available },
+        }
+    }
+}
+
+/// A cart after it was looked through.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked {
+    /// As it is now.
+    pub cart: Cart,
+    /// Lines that cannot be bought.
+    pub errors: Vec<Finding>,
+    /// Lines that are not what the shopper saw.
+    pub warnings: Vec<Finding>,
+    /// Lines that were brought up to date.
+    pub updated: Vec<CartItem>,
+}
+
+impl From<Cart> for Checked {
+    fn from(cart: Cart) -> Checked {
+        Checked { cart, errors: vec![], warnings: vec![], updated: vec![] }
+    }
+}
+
 /// The customer's cart of now; empty if there is none.
 pub async fn current(
     tx: &mut Tx,
@@ -233,6 +310,168 @@ pub async fn remove(
     let at = position(&cart, item)?;
     cart.items.remove(at);
     save(tx, merchant, cart, now_us).await
+}
+
+/// Takes all lines out.
+pub async fn clear(
+    tx: &mut Tx,
+    merchant: &str,
+    customer: &str,
+    settings: &Settings,
+    expected: Option<i64>,
+    now_us: i64,
+) -> Result<Cart, CartError> {
+    let mut cart = current(tx, merchant, customer, settings).await?;
+    expect(&cart, expected)?;
+    if cart.items.is_empty() {
+        return Ok(cart);
+    }
+    cart.items.clear();
+    save(tx, merchant, cart, now_us).await
+}
+
+/// Looks through all lines. Prices and units that are no longer true are brought up to date; a line that cannot be
+/// bought stays as it is, for the shopper to decide.
+pub async fn validate(
+    tx: &mut Tx,
+    merchant: &str,
+    customer: &str,
+    settings: &Settings,
+    expected: Option<i64>,
+    now_us: i64,
+) -> Result<Checked, CartError> {
+    let mut checked = Checked::from(current(tx, merchant, customer, settings).await?);
+    expect(&checked.cart, expected)?;
+    let mut spoken_for = Places::new();
+    for item in &mut checked.cart.items {
+        let finding = |what| Finding { item: item.id.clone(), product: item.product.clone(), what };
+        let product = match sold(tx, merchant, &item.product, settings).await {
+            Ok(product) => product,
+            Err(CartError::Store(error)) => return Err(error.into()),
+            Err(_) => {
+                checked.errors.push(finding(Found::Gone));
+                continue;
+            }
+        };
+        let before = item.clone();
+        let stock = catalog::availability(tx, merchant, &product.sku).await?;
+        let left = left(&product, &stock, item.warehouse.as_deref(), &spoken_for);
+        if left.is_some_and(|left| left < i64::from(item.quantity)) {
+            let what = Found::short(left.unwrap_or(0));
+            match what {
+                Found::OutOfStock => checked.errors.push(finding(what)),
+                what => checked.warnings.push(finding(what)),
+            }
+        }
+        if item.unit_price != product.price {
+            let what = Found::Price { old: item.unit_price, new: product.price };
+            checked.warnings.push(finding(what));
+        }
+        item.unit_price = product.price;
+        if let Some(left) = left.and_then(|left| u32::try_from(left).ok()).filter(|left| *left > 0) {
+            item.quantity = item.quantity.min(left);
+        }
+        *spoken_for.entry(at_place(item)).or_default() += i64::from(item.quantity);
+        if *item != before {
+            checked.updated.push(item.clone());
+        }
+    }
+    if !checked.updated.is_empty() {
+        checked.cart = save(tx, merchant, checked.cart, now_us).await?;
+    }
+    Ok(checked)
+}
+
+/// Moves the lines of a guest's cart into a customer's, once: the guest's cart is archived. What does not fit is told
+/// and left behind.
+pub async fn merge(
+    tx: &mut Tx,
+    merchant: &str,
+    customer: &str,
+    guest: &str,
+    settings: &Settings,
+    now_us: i64,
+) -> Result<Checked, CartError> {
+    let mut checked = Checked::from(current(tx, merchant, customer, settings).await?);
+    let from = current(tx, merchant, guest, settings).await?;
+    if from.id.is_empty() {
+        return Ok(checked);
+    }
+    let limits = settings.limits;
+    for mut item in from.items {
+        let finding = |what| Finding { item: item.id.clone(), product: item.product.clone(), what };
+        let product = match sold(tx, merchant, &item.product, settings).await {
+            Ok(product) => product,
+            Err(CartError::Store(error)) => return Err(error.into()),
+            Err(_) => {
+                checked.warnings.push(finding(Found::Gone));
+                continue;
+            }
+        };
+        let items = &mut checked.cart.items;
+        let mut spoken_for = Places::new();
+        for other in items.iter() {
+            *spoken_for.entry(at_place(other)).or_default() += i64::from(other.quantity);
+        }
+        let stock = catalog::availability(tx, merchant, &product.sku).await?;
+        let left = left(&product, &stock, item.warehouse.as_deref(), &spoken_for);
+        let line = items.iter().position(|i| i.sku == item.sku && i.warehouse == item.warehouse);
+        let room = limits.quantity_max.saturating_sub(line.map_or(0, |at| items[at].quantity));
+        if line.is_none() && items.len() as u64 >= u64::from(limits.lines_max) {
+            checked.warnings.push(finding(Found::CartFull { max: limits.lines_max }));
+            continue;
+        }
+        let in_stock = left.map_or(u32::MAX, |left| u32::try_from(left.max(0)).unwrap_or(u32::MAX));
+        let fits = item.quantity.min(room).min(in_stock);
+        if fits < item.quantity {
+            checked.warnings.push(finding(match in_stock <= room {
+                true => Found::short(i64::from(in_stock)),
+                false => Found::LineFull { max: limits.quantity_max },
+            }));
+        }
+        if fits == 0 {
+            continue;
+        }
+        let line = match line {
+            Some(at) => {
+                items[at].quantity += fits;
+                at
+            }
+            None => {
+                item.quantity = fits;
+                items.push(item);
+                items.len() - 1
+            }
+        };
+        items[line].unit_price = product.price;
+        let moved = items[line].clone();
+        checked.updated.push(moved);
+    }
+    if !tx.archive_cart(merchant, &from.id, from.version, now_us).await? {
+        return Err(StoreError::Conflict.into());
+    }
+    if !checked.updated.is_empty() {
+        checked.cart = save(tx, merchant, checked.cart, now_us).await?;
+    }
+    Ok(checked)
+}
+
+/// Units of a SKU in a warehouse that lines of this cart take.
+type Places = std::collections::HashMap<(String, Option<String>), i64>;
+
+fn at_place(item: &CartItem) -> (String, Option<String>) {
+    (item.sku.clone(), item.warehouse.clone())
+}
+
+/// Units that a line can have beside what other lines take; none: they are not counted.
+fn left(product: &Product, stock: &[Availability], warehouse: Option<&str>, taken: &Places) -> Option<i64> {
+    if !product.stocked {
+        return None;
+    }
+    let place = (product.sku.clone(), warehouse.map(str::to_owned));
+    let found = stock.iter().filter(|s| warehouse.is_none_or(|asked| s.warehouse == asked));
+    let available = found.map(|s| s.available).max().unwrap_or(0);
+    Some(available.saturating_sub(taken.get(&place).copied().unwrap_or(0)))
 }
 
 fn position(cart: &Cart, item: &str) -> Result<usize, CartError> {

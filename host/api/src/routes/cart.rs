@@ -9,9 +9,9 @@ use utoipa::ToSchema;
 use super::{json, tagged};
 use crate::App;
 use crate::auth::Caller;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use crate::read::{At, Fields, Json, idempotency_key, if_match};
-use crate::wire::CartAnswer;
+use crate::wire::{CartAnswer, MergedOut, ValidationOut};
 
 /// What is put into a cart.
 #[derive(ToSchema)]
@@ -53,15 +53,31 @@ impl SetItem {
     }
 }
 
+/// Whose cart comes in.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct MergeIn {
+    /// The guest's token, still valid: who has it may dispose of the guest's cart.
+    guest_token: String,
+}
+
+impl MergeIn {
+    pub(crate) fn read(fields: &mut Fields<'_>) -> MergeIn {
+        let token = fields.text("guestToken");
+        MergeIn { guest_token: fields.need("guestToken", token) }
+    }
+}
+
 fn answer(cart: &Cart) -> Result<Response, Problem> {
     Ok(tagged(json(StatusCode::OK, &CartAnswer::new(cart))?, cart.version))
 }
 
-/// Reads the cart with the prices of now.
+/// Reads the cart. A price that was changed through another host may be five minutes old.
 #[utoipa::path(get, path = "/api/v1/cart", tag = "cart", security(("bearer" = [])),
     responses((status = 200, body = CartAnswer, headers(("ETag" = String)))))]
 pub(crate) async fn read(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
-    answer(&app.shop.cart(&caller.merchant, &caller.sub).await?)
+    let cart = app.shop.cart(&caller.merchant, &caller.sub).await?;
+    answer(&cart)
 }
 
 /// Puts units of a product in; the same product from the same warehouse adds up.
@@ -115,4 +131,52 @@ pub(crate) async fn remove(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     answer(&app.shop.remove_item(&caller.merchant, &caller.sub, &item, if_match(&headers)?).await?)
+}
+
+/// Takes all lines out.
+#[utoipa::path(delete, path = "/api/v1/cart", tag = "cart", security(("bearer" = [])),
+    params(("If-Match" = Option<String>, Header, description = "`ETag` of the cart as last read")),
+    responses((status = 200, body = CartAnswer, headers(("ETag" = String)))))]
+pub(crate) async fn clear(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    answer(&app.shop.clear_cart(&caller.merchant, &caller.sub, if_match(&headers)?).await?)
+}
+
+/// Looks through the cart. Prices and units that are no longer true are told and brought up to date.
+#[utoipa::path(post, path = "/api/v1/cart/validate", tag = "cart", security(("bearer" = [])),
+    params(("If-Match" = Option<String>, Header, description = "`ETag` of the cart as last read")),
+    responses((status = 200, body = ValidationOut, headers(("ETag" = String)))))]
+pub(crate) async fn validate(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let checked = app.shop.validate_cart(&caller.merchant, &caller.sub, if_match(&headers)?).await?;
+    Ok(tagged(json(StatusCode::OK, &ValidationOut::new(&checked))?, checked.cart.version))
+}
+
+/// Moves a guest's cart into the caller's, once; the same product from the same warehouse adds up.
+#[utoipa::path(post, path = "/api/v1/cart/merge", tag = "cart", security(("bearer" = [])),
+    request_body = MergeIn, responses((status = 200, body = MergedOut, headers(("ETag" = String)))))]
+pub(crate) async fn merge(State(app): State<App>, caller: Caller, body: Json) -> Result<Response, Problem> {
+    if Caller::is_guest(&caller.sub) {
+        let detail = "a guest's cart takes in no other; send the customer's own token";
+        return Err(Problem::new(Code::Forbidden, detail));
+    }
+    let mut fields = body.fields()?;
+    let MergeIn { guest_token } = MergeIn::read(&mut fields);
+    fields.finish()?;
+    let guest = app.auth.check(&guest_token, app.runner.clock().now_us());
+    let guest = guest.map_err(|why| Problem::field("guestToken", why))?;
+    if guest.merchant != caller.merchant || !Caller::is_guest(&guest.sub) {
+        return Err(Problem::field(
+            "guestToken",
+            "the token of a guest of this merchant is needed: `sub` begins with `guest_`",
+        ));
+    }
+    let checked = app.shop.merge_cart(&caller.merchant, &caller.sub, &guest.sub).await?;
+    Ok(tagged(json(StatusCode::OK, &MergedOut::new(&checked))?, checked.cart.version))
 }

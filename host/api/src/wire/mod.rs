@@ -17,7 +17,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-pub(crate) use cart::CartAnswer;
+pub(crate) use cart::{CartAnswer, MergedOut, ValidationOut};
 pub(crate) use order::{OrderOut, OrdersOut};
 pub(crate) use product::{ProductOut, ProductsOut};
 pub(crate) use quote::QuoteOut;

@@ -18,7 +18,9 @@ impl Shop {
             let text = text.clone();
             Box::pin(async move { tx.put_setting(&owner, &text, now_us).await })
         })
-        .await
+        .await?;
+        self.carts.prices_changed();
+        Ok(())
     }
 
     /// Makes or replaces a product.
@@ -36,7 +38,9 @@ impl Shop {
             let (id, text) = (id.clone(), text.clone());
             Box::pin(async move { tx.put_product(&owner, &id, &text, now_us).await })
         })
-        .await
+        .await?;
+        self.carts.prices_changed();
+        Ok(())
     }
 
     /// Makes a customer with a points balance, or replaces what is known of one; points then stay.

@@ -8,7 +8,7 @@ use till_store::tables::command::CommandRow;
 use till_store::{Error as StoreError, Tx};
 
 use super::{COMMANDS_KEPT_US, Shop, ShopError};
-use crate::cart::{self, Cart, CartError, NewItem};
+use crate::cart::{self, Cart, CartError, Checked, NewItem};
 use crate::catalog;
 use crate::settings::Settings;
 
@@ -18,8 +18,19 @@ const RACES_MAX: u32 = 8;
 const ADD: &str = "cart.add";
 
 impl Shop {
-    /// The customer's cart, with the prices of now.
-    pub async fn cart(&self, merchant: &str, customer: &str) -> Result<Cart, ShopError> {
+    /// The customer's cart with prices that are at most five minutes old: a change of the cart by whichever host,
+    /// and a change of prices by this one, is seen at once.
+    pub async fn cart(&self, merchant: &str, customer: &str) -> Result<Arc<Cart>, ShopError> {
+        // Before anything is read: a price that changes meanwhile makes this reading an old one.
+        let prices = self.carts.prices();
+        let now_us = self.now_us();
+        let mut tx = self.store.read().await?;
+        if let Some((id, version)) = tx.cart_version(merchant, customer).await?
+            && let Some(cart) = self.carts.get(merchant, customer, (&id, version), now_us)
+        {
+            return Ok(cart);
+        }
+        drop(tx);
         let settings = self.settings(merchant).await?;
         let mut tx = self.store.read().await?;
         let mut cart = cart::current(&mut tx, merchant, customer, &settings).await?;
@@ -28,7 +39,39 @@ impl Shop {
                 item.unit_price = product.price;
             }
         }
+        let cart = Arc::new(cart);
+        self.carts.keep(merchant, customer, cart.clone(), prices, now_us);
         Ok(cart)
+    }
+
+    /// Looks through the customer's cart and brings it up to date.
+    pub async fn validate_cart(
+        &self,
+        merchant: &str,
+        customer: &str,
+        expected: Option<i64>,
+    ) -> Result<Checked, ShopError> {
+        self.check_cart(merchant, customer, CartCommand::Validate, expected).await
+    }
+
+    /// Moves the cart of a guest into the customer's.
+    pub async fn merge_cart(
+        &self,
+        merchant: &str,
+        customer: &str,
+        guest: &str,
+    ) -> Result<Checked, ShopError> {
+        self.check_cart(merchant, customer, CartCommand::Merge(guest.to_owned()), None).await
+    }
+
+    /// Takes all lines out.
+    pub async fn clear_cart(
+        &self,
+        merchant: &str,
+        customer: &str,
+        expected: Option<i64>,
+    ) -> Result<Cart, ShopError> {
+        self.change_cart(merchant, customer, CartCommand::Clear, expected).await
     }
 
     /// Puts units of a product into the customer's cart. Under a `key` they are put in once: repeated
@@ -75,6 +118,16 @@ impl Shop {
         command: CartCommand,
         expected: Option<i64>,
     ) -> Result<Cart, ShopError> {
+        Ok(self.check_cart(merchant, customer, command, expected).await?.cart)
+    }
+
+    async fn check_cart(
+        &self,
+        merchant: &str,
+        customer: &str,
+        command: CartCommand,
+        expected: Option<i64>,
+    ) -> Result<Checked, ShopError> {
         let settings = Arc::new(self.settings(merchant).await?);
         let now_us = self.now_us();
         let command = Arc::new(command);
@@ -120,6 +173,10 @@ enum CartCommand {
     Add(NewItem, Option<String>),
     Set(String, i64),
     Remove(String),
+    Clear,
+    Validate,
+    /// With the guest.
+    Merge(String),
 }
 
 impl CartCommand {
@@ -131,13 +188,14 @@ impl CartCommand {
         settings: &Settings,
         expected: Option<i64>,
         now_us: i64,
-    ) -> Result<Cart, ShopError> {
+    ) -> Result<Checked, ShopError> {
         let made = match self {
             CartCommand::Add(item, None) => {
                 cart::add(tx, merchant, customer, settings, item, expected, now_us).await
             }
             CartCommand::Add(item, Some(key)) => {
-                return add_once(tx, merchant, customer, settings, item, expected, key, now_us).await;
+                let added = add_once(tx, merchant, customer, settings, item, expected, key, now_us).await;
+                return added.map(Checked::from);
             }
             CartCommand::Set(item, units) => {
                 cart::set_quantity(tx, merchant, customer, settings, item, *units, expected, now_us).await
@@ -145,8 +203,15 @@ impl CartCommand {
             CartCommand::Remove(item) => {
                 cart::remove(tx, merchant, customer, settings, item, expected, now_us).await
             }
+            CartCommand::Clear => cart::clear(tx, merchant, customer, settings, expected, now_us).await,
+            CartCommand::Validate => {
+                return Ok(cart::validate(tx, merchant, customer, settings, expected, now_us).await?);
+            }
+            CartCommand::Merge(guest) => {
+                return Ok(cart::merge(tx, merchant, customer, guest, settings, now_us).await?);
+            }
         };
-        Ok(made?)
+        Ok(Checked::from(made?))
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod admin;
 mod cart;
+mod kept;
 mod session;
 mod trial;
 mod webhook;
@@ -187,6 +188,7 @@ pub struct Shop {
     registry: Arc<Registry>,
     runner: Arc<Runner<Store>>,
     numbers: Arc<Numbers>,
+    carts: kept::Kept,
 }
 
 impl Shop {
@@ -197,7 +199,7 @@ impl Shop {
         runner: Arc<Runner<Store>>,
         numbers: Arc<Numbers>,
     ) -> Shop {
-        Shop { store, registry, runner, numbers }
+        Shop { store, registry, runner, numbers, carts: kept::Kept::default() }
     }
 
     fn now_us(&self) -> i64 {

@@ -143,6 +143,17 @@ impl Tx {
         row.as_ref().map(cart).transpose()
     }
 
+    /// Id and version of the customer's cart of now.
+    pub async fn cart_version(
+        &mut self,
+        merchant: &str,
+        customer: &str,
+    ) -> Result<Option<(String, i64)>, StoreError> {
+        let sql = "SELECT id, version FROM cart WHERE merchant = $1 AND customer = $2 AND active = 1";
+        let row = self.row(sql, &[P::T(merchant), P::T(customer)]).await?;
+        row.map(|row| Ok((row.text(0)?, row.int(1)?))).transpose()
+    }
+
     /// A cart by its id.
     pub async fn cart(&mut self, merchant: &str, id: &str) -> Result<Option<CartRow>, StoreError> {
         let sql = "SELECT id, customer, version, active, body, updated_us FROM cart WHERE merchant = $1 AND id = $2";
@@ -178,8 +189,8 @@ impl Tx {
         Ok(self.exec(sql, &params).await? == 1)
     }
 
-    /// Archives a cart whose order is confirmed, if it still is of that version. What the shopper put in
-    /// since stays in a cart that goes on.
+    /// Archives a cart whose order is confirmed or that was merged into another one, if it still is of that version.
+    /// What the shopper put in since stays in a cart that goes on.
     pub async fn archive_cart(
         &mut self,
         merchant: &str,

@@ -1,0 +1,398 @@
+//! Who may call what: every route of the real binary, with every token that must not open it.
+//!
+//! [`ROUTES`] is the decision about each route. One that is added to the host without a decision here makes
+//! the first test fail.
+
+use std::collections::BTreeSet;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use till_api::{Auth, Claims};
+use till_tests::host::{JWT_SECRET, submit_body};
+use till_tests::{CUSTOMER, MERCHANT, PATIENCE};
+
+use crate::http::{Shop, open};
+
+/// Who may call a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    /// Everybody, without a token.
+    Public,
+    /// Whoever has a token.
+    Shopper,
+    /// A token with one of these scopes.
+    Scope(&'static [&'static str]),
+}
+
+/// What a route does with an id that exists and is somebody else's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Id {
+    /// It takes none, or makes what it names under the caller's own merchant.
+    None,
+    /// Unknown to other merchants.
+    Merchants,
+    /// Unknown to other customers too.
+    Customers,
+}
+
+use Id::{Customers, Merchants};
+use Who::{Public, Scope, Shopper};
+
+const ADMIN: Who = Scope(&["admin"]);
+const READ: Who = Scope(&["components:read", "components", "admin"]);
+const CHANGE: Who = Scope(&["components", "admin"]);
+const OPERATOR: Who = Scope(&["operator"]);
+/// Scopes there are, and some that only look like one.
+const SCOPES: [&str; 7] =
+    ["operator", "admin", "components", "components:read", "administrator", "admin:read", "*"];
+
+const TURN: &str = r#"{"slot":"pricing","sharePpm":50000}"#;
+const HOOK: &str = r#"{"url":"https://hooks.example.com/a","topics":["*"]}"#;
+
+/// Method and path, who may call it, what ids of others are, and a body that is read as far as the id. `{…}` in path
+/// and body are replaced by what exists.
+const ROUTES: &[(&str, Who, Id, &str)] = &[
+    ("GET /healthz", Public, Id::None, ""),
+    ("GET /readyz", Public, Id::None, ""),
+    ("GET /openapi.json", Public, Id::None, ""),
+    ("GET /problems/{code}", Public, Id::None, ""),
+    // The gateway's component verifies the signature.
+    ("POST /webhooks/{merchant}/{gateway}", Public, Id::None, ""),
+    ("GET /api/v1/products", Shopper, Id::None, ""),
+    ("GET /api/v1/products/{product}", Shopper, Merchants, ""),
+    ("GET /api/v1/cart", Shopper, Id::None, ""),
+    ("DELETE /api/v1/cart", Shopper, Id::None, ""),
+    ("POST /api/v1/cart/validate", Shopper, Id::None, ""),
+    ("POST /api/v1/cart/merge", Shopper, Id::None, r#"{"guestToken":"none"}"#),
+    ("POST /api/v1/cart/items", Shopper, Merchants, r#"{"productId":"{product}","quantity":1}"#),
+    ("PUT /api/v1/cart/items/{itemId}", Shopper, Customers, r#"{"quantity":1}"#),
+    ("DELETE /api/v1/cart/items/{itemId}", Shopper, Customers, ""),
+    ("POST /api/v1/checkout/initiate", Shopper, Id::None, ""),
+    ("POST /api/v1/checkout/submit", Shopper, Customers, r#"{"checkoutSessionId":"{sessionId}"}"#),
+    ("GET /api/v1/checkout/{sessionId}", Shopper, Customers, ""),
+    ("PUT /api/v1/checkout/{sessionId}", Shopper, Customers, r#"{"notes":"mine"}"#),
+    ("POST /api/v1/checkout/{sessionId}/cancel", Shopper, Customers, ""),
+    ("POST /api/v1/checkout/{sessionId}/returned", Shopper, Customers, ""),
+    ("GET /api/v1/orders", Shopper, Id::None, ""),
+    ("GET /api/v1/orders/{order}", Shopper, Customers, ""),
+    ("GET /api/v1/notifications", Shopper, Id::None, ""),
+    ("POST /api/v1/notifications/read", Shopper, Id::None, ""),
+    ("POST /api/v1/notifications/{notification}/read", Shopper, Customers, ""),
+    ("GET /api/v1/workflows/instances", Shopper, Id::None, ""),
+    ("PUT /api/v1/workflows/{workflow}/instances/{instance}", Shopper, Id::None, ""),
+    ("GET /api/v1/workflows/{workflow}/instances/{instance}", Shopper, Customers, ""),
+    ("GET /api/v1/workflows/{workflow}/instances/{instance}/journal", Shopper, Customers, ""),
+    ("POST /api/v1/workflows/{workflow}/instances/{instance}/signals/{signal}", Shopper, Customers, "{}"),
+    ("POST /api/v1/workflows/{workflow}/instances/{instance}/cancel", Shopper, Customers, ""),
+    (
+        "POST /api/v1/workflows/{workflow}/instances/{instance}/operate",
+        OPERATOR,
+        Merchants,
+        r#"{"act":"retry","why":"test"}"#,
+    ),
+    ("GET /api/v1/admin/events", ADMIN, Id::None, ""),
+    ("POST /api/v1/admin/webhooks", ADMIN, Id::None, HOOK),
+    ("GET /api/v1/admin/webhooks", ADMIN, Id::None, ""),
+    ("PUT /api/v1/admin/webhooks/{webhook}", ADMIN, Merchants, HOOK),
+    ("DELETE /api/v1/admin/webhooks/{webhook}", ADMIN, Merchants, ""),
+    ("GET /api/v1/admin/webhooks/{webhook}/deliveries", ADMIN, Merchants, ""),
+    ("POST /api/v1/admin/webhooks/{webhook}/replay", ADMIN, Merchants, ""),
+    (
+        "POST /api/v1/admin/components",
+        CHANGE,
+        Merchants,
+        r#"{"slot":"pricing","component":"{component}","config":{}}"#,
+    ),
+    ("GET /api/v1/admin/components", READ, Id::None, ""),
+    ("GET /api/v1/admin/components/uploaded", READ, Id::None, ""),
+    ("GET /api/v1/admin/components/{component}", READ, Merchants, ""),
+    ("DELETE /api/v1/admin/components/{component}", CHANGE, Merchants, ""),
+    ("GET /api/v1/admin/components/{component}/binary", READ, Merchants, ""),
+    (
+        "POST /api/v1/admin/components/revoke",
+        CHANGE,
+        Merchants,
+        r#"{"component":"{component}","why":"test"}"#,
+    ),
+    ("POST /api/v1/admin/components/rollback", CHANGE, Id::None, TURN),
+    ("POST /api/v1/admin/components/retire", CHANGE, Id::None, TURN),
+    ("POST /api/v1/admin/components/canary", CHANGE, Id::None, TURN),
+    ("POST /api/v1/admin/components/promote", CHANGE, Id::None, TURN),
+    ("POST /api/v1/admin/components/withdraw", CHANGE, Id::None, TURN),
+    ("GET /api/v1/admin/components/history", READ, Id::None, ""),
+    ("GET /api/v1/admin/components/trial", READ, Id::None, ""),
+    ("GET /api/v1/admin/components/differences", READ, Id::None, ""),
+    ("GET /api/v1/admin/components/record?session={sessionId}&slot=pricing", READ, Merchants, ""),
+    ("GET /api/v1/admin/checkouts/recorded", READ, Id::None, ""),
+    ("GET /api/v1/admin/bindings/{binding}", READ, Merchants, ""),
+    ("POST /api/v1/admin/tables", CHANGE, Id::None, r#"{"a":"1"}"#),
+    ("GET /api/v1/admin/tables", READ, Id::None, ""),
+    ("GET /api/v1/admin/tables/{table}", READ, Merchants, ""),
+    ("DELETE /api/v1/admin/tables/{table}", CHANGE, Merchants, ""),
+    ("GET /api/v1/admin/secrets", READ, Id::None, ""),
+    ("PUT /api/v1/admin/secrets/{secret}", CHANGE, Id::None, r#"{"value":"another one"}"#),
+    ("DELETE /api/v1/admin/secrets/{secret}", CHANGE, Merchants, ""),
+    ("GET /api/v1/admin/counters", ADMIN, Id::None, ""),
+    ("GET /api/v1/admin/settings", ADMIN, Id::None, ""),
+    ("PUT /api/v1/admin/settings", ADMIN, Id::None, r#"{"currency":"EUR"}"#),
+    (
+        "PUT /api/v1/admin/products/{product}",
+        ADMIN,
+        Id::None,
+        r#"{"sku":"SKU-ABC-001","name":"Another","price":1}"#,
+    ),
+    ("PUT /api/v1/admin/customers/{customer}", ADMIN, Id::None, r#"{"points":9}"#),
+    ("PUT /api/v1/admin/stock/{sku}/{warehouse}", ADMIN, Id::None, r#"{"onHand":0}"#),
+];
+
+/// Names of parameters do not matter, and queries are not part of a route.
+fn bare(route: &str) -> String {
+    let mut out = String::new();
+    let mut inside = false;
+    for c in route.split('?').next().unwrap_or_default().chars() {
+        inside = (inside || c == '{') && c != '}';
+        if !inside || c == '{' {
+            out.push(c);
+        }
+    }
+    out
+}
+
+const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_is_documented_and_decided() {
+    let shop = open().await;
+    let (_, document) = shop.call("GET", "/openapi.json", None).await;
+    let mut documented = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for method in METHODS.iter().filter(|method| item.get(**method).is_some()) {
+            let route = bare(&format!("{} {path}", method.to_uppercase()));
+            let open = ROUTES.iter().any(|(known, who, ..)| bare(known) == route && *who == Public);
+            let secured = item[*method]["security"].as_array().is_some_and(|s| !s.is_empty());
+            assert_ne!(open, secured, "{route}: what the document says of tokens is not what is decided");
+            documented.insert(route);
+        }
+    }
+    let decided: BTreeSet<String> = ROUTES.iter().map(|(route, ..)| bare(route)).collect();
+    assert_eq!(documented, decided, "a route needs a decision in ROUTES");
+
+    let served = include_str!("../../host/api/src/routes/mod.rs");
+    let mut routed = BTreeSet::new();
+    for line in served.lines().filter_map(|line| line.trim().strip_prefix(".route(\"")) {
+        let (path, handlers) = line.split_once('"').expect("a path ends");
+        for method in METHODS {
+            let starts = [format!(" {method}("), format!(".{method}(")];
+            if starts.iter().any(|start| handlers.contains(start)) {
+                routed.insert(bare(&format!("{} {path}", method.to_uppercase())));
+            }
+        }
+    }
+    assert_eq!(routed, documented, "a route that is served is documented");
+}
+
+#[expect(clippy::disallowed_methods, reason = "the host under test goes by the wall clock")]
+fn now_s() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    i64::try_from(since.as_secs()).expect("before the year 292 billion")
+}
+
+fn claims(merchant: &str, sub: &str, scope: &str) -> Claims {
+    let (merchant, sub, scope) = (merchant.to_owned(), sub.to_owned(), scope.to_owned());
+    Claims { sub, merchant, scope, exp: now_s() + 3_600, nbf: None }
+}
+
+fn signed(secret: &str, claims: &Claims) -> String {
+    Auth::none().hs256(secret.as_bytes()).expect("a secret").mint(claims).expect("a token")
+}
+
+fn token(merchant: &str, sub: &str, scope: &str) -> String {
+    signed(JWT_SECRET, &claims(merchant, sub, scope))
+}
+
+/// What exists, by the name it has in [`ROUTES`].
+struct Things(Vec<(&'static str, String)>);
+
+impl Things {
+    fn fill(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, (name, id)| text.replace(&format!("{{{name}}}"), id))
+    }
+
+    /// The same with ids that never existed and look alike.
+    fn absent(&self) -> Things {
+        // These are no ids of things: they stay.
+        const STAY: [&str; 6] = ["workflow", "signal", "code", "gateway", "merchant", "warehouse"];
+        let other = |id: &String| {
+            let (start, end) = id.split_at(id.len() - 1);
+            format!("{start}{}", if end == "0" { "1" } else { "0" })
+        };
+        let all = self.0.iter().map(|(name, id)| match STAY.contains(name) {
+            true => (*name, id.clone()),
+            false => (*name, other(id)),
+        });
+        Things(all.collect())
+    }
+
+    /// What was told, without the ids that were asked for.
+    fn without_ids(&self, body: &Value) -> String {
+        let mut body = body.clone();
+        body["trace_id"] = Value::Null;
+        self.0
+            .iter()
+            .fold(body.to_string(), |text, (name, id)| text.replace(id.as_str(), &format!("<{name}>")))
+    }
+}
+
+/// Makes one of everything that has an id, for [`CUSTOMER`].
+async fn furnish(shop: &Shop) -> Things {
+    let own = token(MERCHANT, CUSTOMER, "operator admin");
+    let call = async |method: &str, path: &str, body: Option<Value>| {
+        let (status, answer) = shop.as_other(&own, method, path, body.as_ref()).await;
+        assert!((200..300).contains(&status), "{method} {path}: {answer}");
+        answer
+    };
+    let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("a text: {value}")).to_owned();
+    let hook: Value = serde_json::from_str(HOOK).expect("JSON");
+    let webhook = call("POST", "/api/v1/admin/webhooks", Some(hook)).await;
+    let ordered = shop.session().await;
+    let order = call("POST", "/api/v1/checkout/submit", Some(submit_body(&ordered, "PM-001"))).await;
+    let session = shop.session().await;
+    let cart = call("GET", "/api/v1/cart", None).await;
+    let table = call("POST", "/api/v1/admin/tables", Some(json!({ "a": "1" }))).await;
+    let bound = call("GET", "/api/v1/admin/components", None).await;
+    let bound = bound["components"].as_array().expect("bindings");
+    let bound = bound.iter().find(|one| one["slot"] == "pricing").expect("a price list");
+    call("PUT", "/api/v1/workflows/bench-8/instances/mine1", Some(json!({ "inputs": { "cart": "c" } })))
+        .await;
+    let until = Instant::now() + PATIENCE;
+    let notification = loop {
+        let told = call("GET", "/api/v1/notifications", None).await;
+        if let Some(first) = told["notifications"].as_array().expect("a list").first() {
+            break text(&first["id"]);
+        }
+        assert!(Instant::now() < until, "the order is told to the shopper");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    Things(vec![
+        ("product", "PROD-12345".to_owned()),
+        ("sku", "SKU-ABC-001".to_owned()),
+        ("warehouse", "US-WEST-01".to_owned()),
+        ("customer", CUSTOMER.to_owned()),
+        ("itemId", text(&cart["cart"]["items"][0]["id"])),
+        ("sessionId", session),
+        ("order", text(&order["orderId"])),
+        ("notification", notification),
+        ("workflow", "bench-8".to_owned()),
+        ("instance", "mine1".to_owned()),
+        ("signal", "go".to_owned()),
+        ("webhook", text(&webhook["id"])),
+        ("component", text(&bound["component"])),
+        ("binding", text(&bound["digest"])),
+        ("table", text(&table["digest"])),
+        ("secret", "api_key".to_owned()),
+        ("code", "not-found".to_owned()),
+        ("merchant", MERCHANT.to_owned()),
+        ("gateway", "default".to_owned()),
+    ])
+}
+
+async fn send(shop: &Shop, token: &str, route: &str, body: &str, things: &Things) -> (u16, Value) {
+    let (method, path) = route.split_once(' ').expect("a method and a path");
+    let path = things.fill(path);
+    assert!(!path.contains('{'), "{path}: nothing of that name was made");
+    let body = (!body.is_empty()).then(|| serde_json::from_str(&things.fill(body)).expect("JSON"));
+    shop.as_other(token, method, &path, body.as_ref()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_route_opens_to_a_token_that_is_none() {
+    let shop = open().await;
+    let things = furnish(&shop).await;
+    let full = claims(MERCHANT, CUSTOMER, "operator admin");
+    let good = signed(JWT_SECRET, &full);
+    let parts: Vec<&str> = good.split('.').collect();
+    let unsigned = base64::Engine::encode(
+        &base64::engine::general_purpose::URL_SAFE_NO_PAD,
+        br#"{"alg":"none","typ":"JWT"}"#,
+    );
+    let tokens = [
+        ("no token", String::new()),
+        ("words", "not a token".to_owned()),
+        ("a part of one", format!("{}.{}", parts[0], parts[1])),
+        ("signed with another key", signed("another secret of at least 32 bytes", &full)),
+        ("not signed", format!("{unsigned}.{}.", parts[1])),
+        ("expired", signed(JWT_SECRET, &Claims { exp: now_s() - 3_600, ..full.clone() })),
+        ("not yet valid", signed(JWT_SECRET, &Claims { nbf: Some(now_s() + 3_600), ..full.clone() })),
+        ("of nobody", signed(JWT_SECRET, &Claims { sub: String::new(), ..full.clone() })),
+        ("too long", signed(JWT_SECRET, &Claims { scope: "x".repeat(10_000), ..full.clone() })),
+    ];
+    for (route, who, _, body) in ROUTES.iter().filter(|(_, who, ..)| *who != Public) {
+        for (what, token) in &tokens {
+            let answer = send(&shop, token, route, body, &things).await;
+            assert_eq!(answer.0, 401, "{route} with a token that is {what}: {}", answer.1);
+            assert_eq!(answer.1["code"], "unauthorized", "{route}: {}", answer.1);
+        }
+        let Scope(open_to) = who else { continue };
+        let refused = SCOPES.iter().filter(|scope| !open_to.contains(scope)).chain([&""]);
+        for scope in refused {
+            let answer = send(&shop, &token(MERCHANT, CUSTOMER, scope), route, body, &things).await;
+            assert_eq!(answer.0, 403, "{route} with the scope `{scope}`: {}", answer.1);
+            assert_eq!(answer.1["code"], "forbidden", "{route}: {}", answer.1);
+        }
+    }
+    still_there(&shop, &things).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_somebody_elses_is_as_unknown_as_what_never_was() {
+    let shop = open().await;
+    let things = furnish(&shop).await;
+    let absent = things.absent();
+    for (route, who, id, body) in ROUTES.iter().filter(|(_, who, ..)| *who != Public) {
+        let scope = match who {
+            Scope(scopes) => scopes[0],
+            _ => "",
+        };
+        let foreign = token("other-shop", CUSTOMER, scope);
+        let neighbour = token(MERCHANT, "CUST-OTHER", scope);
+        let strangers: &[&String] = match id {
+            Id::None => continue,
+            Merchants => &[&foreign],
+            Customers => &[&foreign, &neighbour],
+        };
+        for stranger in strangers {
+            let theirs = send(&shop, stranger, route, body, &things).await;
+            let never = send(&shop, stranger, route, body, &absent).await;
+            assert_eq!(theirs.0, 404, "{route}: {}", theirs.1);
+            assert_eq!(things.without_ids(&theirs.1), absent.without_ids(&never.1), "{route}");
+        }
+    }
+    // What is made under an id that another merchant has, too, is another thing.
+    for (route, who, _, body) in ROUTES.iter().filter(|(_, _, id, _)| *id == Id::None) {
+        let Scope(scopes) = who else { continue };
+        if route.starts_with("PUT ") {
+            let answer = send(&shop, &token("other-shop", CUSTOMER, scopes[0]), route, body, &things).await;
+            assert_eq!(answer.0, 200, "{route}: {}", answer.1);
+        }
+    }
+    still_there(&shop, &things).await;
+}
+
+/// Nothing of the above changed anything of the shop.
+async fn still_there(shop: &Shop, things: &Things) {
+    let own = token(MERCHANT, CUSTOMER, "operator admin");
+    for (route, ..) in ROUTES
+        .iter()
+        .filter(|(route, who, id, _)| route.starts_with("GET ") && *who != Public && *id != Id::None)
+    {
+        let answer = send(shop, &own, route, "", things).await;
+        assert_eq!(answer.0, 200, "{route}: {}", answer.1);
+    }
+    let (_, cart) = shop.call("GET", "/api/v1/cart", None).await;
+    assert_eq!(cart["cart"]["totals"]["subtotal"].to_string(), "499.98", "{cart}");
+    let (_, settings) = shop.as_other(&own, "GET", "/api/v1/admin/settings", None).await;
+    assert_eq!(settings["currency"], "USD");
+    let submit = submit_body(&things.fill("{sessionId}"), "PM-001");
+    let (status, order) = shop.call("POST", "/api/v1/checkout/submit", Some(&submit)).await;
+    assert_eq!(status, 201, "prices, stock and secrets are as they were: {order}");
+}
