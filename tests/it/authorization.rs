@@ -75,6 +75,7 @@ const ROUTES: &[(&str, Who, Id, &str)] = &[
     ("POST /api/v1/checkout/{sessionId}/returned", Shopper, Customers, ""),
     ("GET /api/v1/orders", Shopper, Id::None, ""),
     ("GET /api/v1/orders/{order}", Shopper, Customers, ""),
+    ("GET /api/v1/orders/{order}/events", Shopper, Customers, ""),
     ("GET /api/v1/notifications", Shopper, Id::None, ""),
     ("POST /api/v1/notifications/read", Shopper, Id::None, ""),
     ("POST /api/v1/notifications/{notification}/read", Shopper, Customers, ""),
@@ -91,6 +92,8 @@ const ROUTES: &[(&str, Who, Id, &str)] = &[
         r#"{"act":"retry","why":"test"}"#,
     ),
     ("GET /api/v1/admin/events", ADMIN, Id::None, ""),
+    ("GET /api/v1/admin/analytics/{metric}?from=2024-01-01&to=2024-01-02", ADMIN, Id::None, ""),
+    ("POST /api/v1/admin/analytics/rebuild", ADMIN, Id::None, ""),
     ("POST /api/v1/admin/webhooks", ADMIN, Id::None, HOOK),
     ("GET /api/v1/admin/webhooks", ADMIN, Id::None, ""),
     ("PUT /api/v1/admin/webhooks/{webhook}", ADMIN, Merchants, HOOK),
@@ -221,7 +224,7 @@ impl Things {
     /// The same with ids that never existed and look alike.
     fn absent(&self) -> Things {
         // These are no ids of things: they stay.
-        const STAY: [&str; 6] = ["workflow", "signal", "code", "gateway", "merchant", "warehouse"];
+        const STAY: [&str; 7] = ["workflow", "signal", "code", "metric", "gateway", "merchant", "warehouse"];
         let other = |id: &String| {
             let (start, end) = id.split_at(id.len() - 1);
             format!("{start}{}", if end == "0" { "1" } else { "0" })
@@ -291,6 +294,7 @@ async fn furnish(shop: &Shop) -> Things {
         ("table", text(&table["digest"])),
         ("secret", "api_key".to_owned()),
         ("code", "not-found".to_owned()),
+        ("metric", "orders".to_owned()),
         ("merchant", MERCHANT.to_owned()),
         ("gateway", "default".to_owned()),
     ])
