@@ -55,8 +55,8 @@ impl Endpoint {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}/hooks", listener.local_addr().expect("an address"));
         let (posted, answers) = (Arc::default(), Arc::default());
-        let (keep, next): (Arc<Mutex<Vec<Posted>>>, Arc<Mutex<VecDeque<String>>>) =
-            (Arc::clone(&posted), Arc::clone(&answers));
+        let keep: Arc<Mutex<Vec<Posted>>> = Arc::clone(&posted);
+        let next: Arc<Mutex<VecDeque<String>>> = Arc::clone(&answers);
         let serving = tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let (keep, next) = (keep.clone(), next.clone());

@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod cart;
+pub(crate) mod catalog;
 pub(crate) mod checkout;
 pub(crate) mod components;
 pub(crate) mod events;
@@ -9,6 +10,7 @@ pub(crate) mod meta;
 pub(crate) mod notifications;
 pub(crate) mod orders;
 pub(crate) mod products;
+mod sheet;
 pub(crate) mod webhooks;
 pub(crate) mod workflows;
 
@@ -25,8 +27,10 @@ use crate::problem::{Code, Problem};
 /// All routes, without the layers.
 pub(crate) fn all() -> Router<App> {
     Router::new()
-        .route("/api/v1/products", get(products::list))
-        .route("/api/v1/products/{id}", get(products::read))
+        .route("/api/v1/catalog/products", get(catalog::list))
+        .route("/api/v1/catalog/products/{id}", get(catalog::read))
+        .route("/api/v1/catalog/products/{id}/complete", get(catalog::complete))
+        .route("/api/v1/catalog/products/{id}/pricing", get(catalog::pricing))
         .route("/api/v1/cart", get(cart::read))
         .route("/api/v1/cart/items", post(cart::add))
         .route("/api/v1/cart/items/{itemId}", put(cart::set).delete(cart::remove))
@@ -73,7 +77,10 @@ pub(crate) fn all() -> Router<App> {
         .route("/api/v1/admin/secrets/{name}", put(components::put_secret).delete(components::drop_secret))
         .route("/api/v1/admin/counters", get(admin::counters))
         .route("/api/v1/admin/settings", put(admin::put_settings).get(admin::settings))
-        .route("/api/v1/admin/products/{id}", put(admin::put_product))
+        .route("/api/v1/admin/products", get(products::list))
+        .route("/api/v1/admin/products/{id}", put(products::put).get(products::read).delete(products::delete))
+        .route("/api/v1/admin/catalog/import", post(products::import))
+        .route("/api/v1/admin/catalog/export", get(products::export))
         .route("/api/v1/admin/customers/{id}", put(admin::put_customer))
         .route("/api/v1/admin/stock/{sku}/{warehouse}", put(admin::put_stock))
         .route("/webhooks/{merchant}/{gateway}", post(webhooks::take))
