@@ -157,8 +157,8 @@ async fn broken_requests_are_told_what_is_broken() {
         assert_eq!(answer.status(), 413);
     }
     problem(&shop.call("GET", "/api/v1/nowhere", None).await, 404, "route");
-    problem(&shop.call("GET", "/api/v1/products/a%00b", None).await, 400, "NUL");
-    problem(&shop.call("GET", "/api/v1/products?cursor=%00", None).await, 422, "NUL");
+    problem(&shop.call("GET", "/api/v1/catalog/products/a%00b", None).await, 400, "NUL");
+    problem(&shop.call("GET", "/api/v1/catalog/products?q=%00", None).await, 422, "NUL");
     let item = json!({ "productId": "a\0b", "quantity": 1 });
     problem(&shop.call("POST", "/api/v1/cart/items", Some(&item)).await, 422, "NUL");
     let (status, document) = shop.call("GET", "/openapi.json", None).await;

@@ -2,6 +2,7 @@
 
 mod authorization;
 mod cart;
+mod catalog;
 mod checkout;
 mod compile;
 mod components;

@@ -314,6 +314,9 @@ async fn judge(shop: &Shop, client: &reqwest::Client, token: &str, sent: &Sent) 
         answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
     };
     let (kind, id) = (header("content-type"), header("x-request-id"));
+    if kind == "text/event-stream" {
+        return Ok(status); // It has no end.
+    }
     let bytes = answer.bytes().await.map_err(|error| format!("{status}, and no whole answer: {error:?}"))?;
     let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     let told = format!("{status} {kind} {}", String::from_utf8_lossy(&bytes[..bytes.len().min(1_000)]));

@@ -87,6 +87,10 @@ impl Host {
         }
         let answer = request.send().await.ok()?;
         let status = answer.status().as_u16();
+        // A stream has no end.
+        if answer.headers().get("content-type").is_some_and(|kind| kind == "text/event-stream") {
+            return Some((status, Value::Null));
+        }
         let text = answer.text().await.ok()?;
         Some((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
     }

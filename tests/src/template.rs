@@ -31,8 +31,7 @@ pub async fn template(folder: &Path, simulator: &str) {
                 tx.put_setting(&owner, &settings, NOW_US).await?;
                 for body in seed["products"].as_array().expect("products") {
                     let product: Product = serde_json::from_value(body.clone()).expect("a product");
-                    let text = serde_json::to_string(&product).expect("a product is JSON");
-                    tx.put_product(&owner, &product.id, &text, NOW_US).await?;
+                    tx.put_product(&owner, &product.row().expect("a product is JSON"), NOW_US).await?;
                 }
                 for row in seed["stock"].as_array().expect("stock") {
                     let text = |field: &str| row[field].as_str().expect("text").to_owned();

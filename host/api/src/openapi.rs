@@ -8,8 +8,8 @@ use utoipa::{Modify, OpenApi, ToSchema};
 
 use crate::problem::FieldError;
 use crate::routes::{
-    admin, analytics, cart, checkout, components, events, meta, notifications, orders, products, webhooks,
-    workflows,
+    admin, analytics, cart, catalog, checkout, components, events, meta, notifications, orders, products,
+    webhooks, workflows,
 };
 
 /// An error (RFC 9457). Further members depend on the code; every code has a page under `/problems/{code}`.
@@ -33,7 +33,8 @@ struct ProblemOut {
 #[openapi(
     info(title = "Till", description = "A checkout engine: carts, checkouts as durable workflows, merchants' components.\n\nAmounts are JSON numbers with exactly the currency's digits; read them as decimals, not as floats."),
     paths(
-        products::list, products::read,
+        catalog::list, catalog::read, catalog::complete, catalog::pricing,
+        products::list, products::read, products::put, products::delete, products::import, products::export,
         cart::read, cart::clear, cart::add, cart::set, cart::remove, cart::validate, cart::merge,
         checkout::initiate, checkout::read, checkout::edit, checkout::submit, checkout::cancel, checkout::returned,
         orders::list, orders::read, orders::follow,
@@ -46,7 +47,7 @@ struct ProblemOut {
         components::revoke, components::roll_back, components::retire, components::canary, components::promote, components::withdraw,
         components::history, components::trial, components::differences, components::record, components::recorded, components::binding,
         components::put_table, components::tables, components::table, components::delete_table, components::put_secret, components::secrets, components::drop_secret,
-        admin::counters, admin::settings, admin::put_settings, admin::put_product,
+        admin::counters, admin::settings, admin::put_settings,
         admin::put_customer, admin::put_stock,
         webhooks::take,
         meta::health, meta::ready, meta::openapi, meta::problem,

@@ -10,11 +10,14 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 use till_commerce::ShopError;
 use till_commerce::cart::{CartError, Found};
+use till_commerce::catalog::Taken;
 use till_commerce::events::WebhookError;
 use till_engine::ports::StoreError;
 use till_engine::runner;
 use utoipa::ToSchema;
 
+/// SKUs of others that are told at once; more tell nothing new.
+const TAKEN_MAX: usize = 50;
 /// Where a problem's page is.
 pub(crate) const PAGES: &str = "/problems/";
 
@@ -74,7 +77,7 @@ codes! {
     UnknownRoute "unknown-route" 404 "There is no such route"
         "No route has this path. All routes are listed in /openapi.json."
     UnknownProduct "unknown-product" 404 "The product is not sold"
-        "The product does not exist or is no longer sold. Products are listed by GET /api/v1/products."
+        "The product does not exist or is no longer sold. Products are listed by GET /api/v1/catalog/products."
     MethodNotAllowed "method-not-allowed" 405 "The route has no such method"
         "The path exists with other methods. They are listed in /openapi.json and in the header `Allow`."
     RequestTimeout "request-timeout" 408 "The body came too slowly"
@@ -368,6 +371,18 @@ impl From<ShopError> for Problem {
             ShopError::Field { field, why } if field == "cart" => Problem::new(Code::EmptyCart, why),
             ShopError::Field { field, why } => Problem::field(&field, why),
             ShopError::Version { expected, found } => version(expected, found),
+            ShopError::Taken(taken) => {
+                let told = taken.into_iter().map(|Taken { product, sku, owner }| {
+                    let why = match product == owner {
+                        true => format!("product {product} has `{sku}` twice"),
+                        false => format!(
+                            "`{sku}` of product {product} belongs to product {owner}; choose another one"
+                        ),
+                    };
+                    FieldError { field: "sku".to_owned(), why }
+                });
+                Problem::fields(told.take(TAKEN_MAX).collect())
+            }
             ShopError::Refused { why } => Problem::new(Code::NotExpected, why),
             ShopError::Forged => Problem::new(Code::ForgedWebhook, "the signature does not match the body"),
             ShopError::KeyReused { .. } => {

@@ -224,7 +224,8 @@ impl<'b> Fields<'b> {
         }
     }
 
-    fn over(at: String, given: Vec<(String, &'b RawValue)>) -> Fields<'b> {
+    /// Fields whose paths begin with a place.
+    pub(crate) fn over(at: String, given: Vec<(String, &'b RawValue)>) -> Fields<'b> {
         let mut fields = Fields { at, given, known: vec![], errors: vec![] };
         let twice = fields.given.iter().enumerate();
         let twice = twice.filter(|(n, (name, _))| fields.given[..*n].iter().any(|(other, _)| other == name));

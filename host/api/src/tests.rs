@@ -24,7 +24,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 
 use crate::read::Fields;
-use crate::routes::{admin, cart, checkout, components, workflows};
+use crate::routes::{admin, cart, checkout, components, products, workflows};
 use crate::{App, Auth, Claims, router};
 
 /// 2024-08-10T14:30:00Z.
@@ -468,8 +468,11 @@ fn request_bodies_are_described_as_they_are_read() {
     check::<components::PushIn>(|f| {
         let _ = components::push_in(f, "who");
     });
-    check::<admin::ProductIn>(|f| {
-        let _ = admin::product_in(f, "id", usd);
+    check::<products::VariantIn>(|f| {
+        let _ = products::variant_in(f, usd);
+    });
+    check::<products::ProductIn>(|f| {
+        let _ = products::product_in(f, "id", usd);
     });
     check::<admin::CustomerIn>(|f| {
         let _ = admin::customer_in(f, "id");

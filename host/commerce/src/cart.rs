@@ -7,7 +7,7 @@ use till_model::money::Currency;
 use till_store::{Error as StoreError, Tx};
 use uuid::Uuid;
 
-use crate::catalog::{self, Availability, Product, parse};
+use crate::catalog::{self, Article, Availability, Product, parse};
 use crate::settings::Settings;
 
 /// A cart with its lines.
@@ -230,35 +230,32 @@ pub async fn add(
 ) -> Result<Cart, CartError> {
     let quantity = quantity(item.quantity, settings)?;
     let product = sold(tx, merchant, &item.product, settings).await?;
-    if let Some(sku) = item.sku.as_ref().filter(|sku| **sku != product.sku) {
-        let why = format!("`{sku}` is no SKU of product {}; its SKU is {}", product.id, product.sku);
-        return Err(CartError::Field { field: "sku".into(), why });
-    }
+    let article = article(&product, item.sku.as_deref())?;
     let mut cart = current(tx, merchant, customer, settings).await?;
     expect(&cart, expected)?;
-    let stock = catalog::availability(tx, merchant, &product.sku).await?;
+    let stock = catalog::availability(tx, merchant, &article.sku).await?;
     let line =
-        cart.items.iter().position(|i| i.sku == product.sku && same_place(i, item.warehouse.as_deref()));
+        cart.items.iter().position(|i| i.sku == article.sku && same_place(i, item.warehouse.as_deref()));
     let before = line.map_or(0, |at| cart.items[at].quantity);
     let wanted = before.saturating_add(quantity);
     within("quantity", u64::from(wanted), u64::from(settings.limits.quantity_max))?;
-    let others: u32 = cart.items.iter().filter(|i| i.sku == product.sku).map(|i| i.quantity).sum();
+    let others: u32 = cart.items.iter().filter(|i| i.sku == article.sku).map(|i| i.quantity).sum();
     let warehouse =
         place(&product, &stock, item.warehouse.as_deref(), u64::from(others) + u64::from(quantity))?;
     match line {
         Some(at) => {
             cart.items[at].quantity = wanted;
-            cart.items[at].unit_price = product.price;
+            cart.items[at].unit_price = article.price;
         }
         None => {
             within("items", cart.items.len() as u64 + 1, u64::from(settings.limits.lines_max))?;
             cart.items.push(CartItem {
                 id: format!("CART_ITEM-{}", short_id()),
                 product: product.id,
-                sku: product.sku,
-                name: product.name,
+                sku: article.sku,
+                name: article.name,
                 quantity,
-                unit_price: product.price,
+                unit_price: article.price,
                 warehouse,
                 added_us: now_us,
             });
@@ -283,15 +280,16 @@ pub async fn set_quantity(
     expect(&cart, expected)?;
     let at = position(&cart, item)?;
     let product = sold(tx, merchant, &cart.items[at].product, settings).await?;
-    let stock = catalog::availability(tx, merchant, &product.sku).await?;
+    let article = article(&product, Some(&cart.items[at].sku))?;
+    let stock = catalog::availability(tx, merchant, &article.sku).await?;
     let others: u64 = (cart.items.iter().enumerate())
-        .filter(|(n, i)| *n != at && i.sku == product.sku)
+        .filter(|(n, i)| *n != at && i.sku == article.sku)
         .map(|(_, i)| u64::from(i.quantity))
         .sum();
     let warehouse = cart.items[at].warehouse.clone();
     place(&product, &stock, warehouse.as_deref(), others + u64::from(units))?;
     cart.items[at].quantity = units;
-    cart.items[at].unit_price = product.price;
+    cart.items[at].unit_price = article.price;
     save(tx, merchant, cart, now_us).await
 }
 
@@ -345,8 +343,8 @@ pub async fn validate(
     let mut spoken_for = Places::new();
     for item in &mut checked.cart.items {
         let finding = |what| Finding { item: item.id.clone(), product: item.product.clone(), what };
-        let product = match sold(tx, merchant, &item.product, settings).await {
-            Ok(product) => product,
+        let (product, article) = match sold_line(tx, merchant, item, settings).await {
+            Ok(sold) => sold,
             Err(CartError::Store(error)) => return Err(error.into()),
             Err(_) => {
                 checked.errors.push(finding(Found::Gone));
@@ -354,8 +352,8 @@ pub async fn validate(
             }
         };
         let before = item.clone();
-        let stock = catalog::availability(tx, merchant, &product.sku).await?;
-        let left = left(&product, &stock, item.warehouse.as_deref(), &spoken_for);
+        let stock = catalog::availability(tx, merchant, &article.sku).await?;
+        let left = left(&product, &article.sku, &stock, item.warehouse.as_deref(), &spoken_for);
         if left.is_some_and(|left| left < i64::from(item.quantity)) {
             let what = Found::short(left.unwrap_or(0));
             match what {
@@ -363,11 +361,11 @@ pub async fn validate(
                 what => checked.warnings.push(finding(what)),
             }
         }
-        if item.unit_price != product.price {
-            let what = Found::Price { old: item.unit_price, new: product.price };
+        if item.unit_price != article.price {
+            let what = Found::Price { old: item.unit_price, new: article.price };
             checked.warnings.push(finding(what));
         }
-        item.unit_price = product.price;
+        item.unit_price = article.price;
         if let Some(left) = left.and_then(|left| u32::try_from(left).ok()).filter(|left| *left > 0) {
             item.quantity = item.quantity.min(left);
         }
@@ -400,8 +398,8 @@ pub async fn merge(
     let limits = settings.limits;
     for mut item in from.items {
         let finding = |what| Finding { item: item.id.clone(), product: item.product.clone(), what };
-        let product = match sold(tx, merchant, &item.product, settings).await {
-            Ok(product) => product,
+        let (product, article) = match sold_line(tx, merchant, &item, settings).await {
+            Ok(sold) => sold,
             Err(CartError::Store(error)) => return Err(error.into()),
             Err(_) => {
                 checked.warnings.push(finding(Found::Gone));
@@ -413,8 +411,8 @@ pub async fn merge(
         for other in items.iter() {
             *spoken_for.entry(at_place(other)).or_default() += i64::from(other.quantity);
         }
-        let stock = catalog::availability(tx, merchant, &product.sku).await?;
-        let left = left(&product, &stock, item.warehouse.as_deref(), &spoken_for);
+        let stock = catalog::availability(tx, merchant, &article.sku).await?;
+        let left = left(&product, &article.sku, &stock, item.warehouse.as_deref(), &spoken_for);
         let line = items.iter().position(|i| i.sku == item.sku && i.warehouse == item.warehouse);
         let room = limits.quantity_max.saturating_sub(line.map_or(0, |at| items[at].quantity));
         if line.is_none() && items.len() as u64 >= u64::from(limits.lines_max) {
@@ -443,7 +441,7 @@ pub async fn merge(
                 items.len() - 1
             }
         };
-        items[line].unit_price = product.price;
+        items[line].unit_price = article.price;
         let moved = items[line].clone();
         checked.updated.push(moved);
     }
@@ -464,11 +462,17 @@ fn at_place(item: &CartItem) -> (String, Option<String>) {
 }
 
 /// Units that a line can have beside what other lines take; none: they are not counted.
-fn left(product: &Product, stock: &[Availability], warehouse: Option<&str>, taken: &Places) -> Option<i64> {
+fn left(
+    product: &Product,
+    sku: &str,
+    stock: &[Availability],
+    warehouse: Option<&str>,
+    taken: &Places,
+) -> Option<i64> {
     if !product.stocked {
         return None;
     }
-    let place = (product.sku.clone(), warehouse.map(str::to_owned));
+    let place = (sku.to_owned(), warehouse.map(str::to_owned));
     let found = stock.iter().filter(|s| warehouse.is_none_or(|asked| s.warehouse == asked));
     let available = found.map(|s| s.available).max().unwrap_or(0);
     Some(available.saturating_sub(taken.get(&place).copied().unwrap_or(0)))
@@ -504,9 +508,50 @@ fn within(field: &'static str, found: u64, max: u64) -> Result<(), CartError> {
 async fn sold(tx: &mut Tx, merchant: &str, id: &str, settings: &Settings) -> Result<Product, CartError> {
     let missing = || CartError::NoProduct { product: id.to_owned() };
     let product = catalog::product(tx, merchant, id).await?.filter(|p| p.active).ok_or_else(missing)?;
+    if !product.reaches() {
+        let why = format!(
+            "product {id} is not delivered (`isDeliverable` is false); only digital goods, gift cards and services are sold without delivery"
+        );
+        return Err(CartError::Field { field: "productId".into(), why });
+    }
     match other_currency(&product, settings) {
         Some(why) => Err(CartError::Field { field: "productId".into(), why }),
         None => Ok(product),
+    }
+}
+
+/// A line that can be sold, and as what.
+async fn sold_line(
+    tx: &mut Tx,
+    merchant: &str,
+    item: &CartItem,
+    settings: &Settings,
+) -> Result<(Product, Article), CartError> {
+    let product = sold(tx, merchant, &item.product, settings).await?;
+    let article = article(&product, Some(&item.sku))?;
+    Ok((product, article))
+}
+
+/// What is sold under the SKU; without one, the only thing there is.
+fn article(product: &Product, sku: Option<&str>) -> Result<Article, CartError> {
+    let all = product.articles();
+    let found = match (sku, all.as_slice()) {
+        (None, [only]) => Some(only),
+        (None, _) => None,
+        (Some(sku), all) => all.iter().find(|article| article.sku == sku),
+    };
+    match found {
+        Some(article) if article.active => Ok(article.clone()),
+        Some(_) => Err(CartError::NoProduct { product: product.id.clone() }),
+        None => {
+            let skus: Vec<&str> = all.iter().filter(|a| a.active).map(|a| a.sku.as_str()).collect();
+            let skus = skus.join("`, `");
+            let why = match sku {
+                Some(sku) => format!("`{sku}` is no SKU of product {}; there are `{skus}`", product.id),
+                None => format!("product {} comes in variants; choose one of `{skus}`", product.id),
+            };
+            Err(CartError::Field { field: "sku".into(), why })
+        }
     }
 }
 

@@ -1,10 +1,17 @@
-//! Products and customers as the shop keeps them: the read side that carts and checkouts need.
+//! Products and customers as the shop keeps them: the read side that carts and checkouts need, and how products are
+//! written with what they are found by.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use till_model::money::Currency;
+use till_store::tables::product::ProductRow;
 use till_store::{Error as StoreError, Tx};
 
 use crate::quote::{Address, Kind};
+
+/// Variants of a product: ten sizes in twenty colours.
+const VARIANTS_MAX: usize = 200;
 
 /// A product with its price.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -12,7 +19,7 @@ use crate::quote::{Address, Kind};
 pub struct Product {
     /// Id, for example `PROD-12345`.
     pub id: String,
-    /// Stock keeping unit.
+    /// Stock keeping unit. With variants it names them all, and theirs are sold.
     pub sku: String,
     /// For people.
     pub name: String,
@@ -50,6 +57,205 @@ pub struct Product {
     /// Stock is counted.
     #[serde(default = "yes")]
     pub stocked: bool,
+    /// It can be brought to the shopper. A physical product that cannot is not sold here.
+    #[serde(default = "yes")]
+    pub deliverable: bool,
+    /// What it comes as; empty where it is one thing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variants: Vec<Variant>,
+}
+
+/// One of the things a product comes as: a size, a colour. What it does not say is as the product says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Variant {
+    /// Stock keeping unit.
+    pub sku: String,
+    /// `colour`: `red`.
+    pub options: BTreeMap<String, String>,
+    /// Price of one unit, minor units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<i64>,
+    /// What one unit is said to have cost before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare_at: Option<i64>,
+    /// Address of a picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Weight of one unit, in grams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_g: Option<u32>,
+    /// It is sold.
+    #[serde(default = "yes")]
+    pub active: bool,
+}
+
+/// What is sold under a SKU.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Article {
+    /// Stock keeping unit.
+    pub sku: String,
+    /// For people, with the variant's options.
+    pub name: String,
+    /// Price of one unit, minor units.
+    pub price: i64,
+    /// What one unit is said to have cost before.
+    pub compare_at: Option<i64>,
+    /// Weight of one unit, in grams.
+    pub weight_g: u32,
+    /// Options of the variant.
+    pub options: BTreeMap<String, String>,
+    /// It is a variant.
+    pub variant: bool,
+    /// It is sold.
+    pub active: bool,
+}
+
+impl Product {
+    /// All that is sold: the product itself, or its variants.
+    pub fn articles(&self) -> Vec<Article> {
+        if self.variants.is_empty() {
+            return vec![Article {
+                sku: self.sku.clone(),
+                name: self.name.clone(),
+                price: self.price,
+                compare_at: self.compare_at,
+                weight_g: self.weight_g,
+                options: BTreeMap::new(),
+                variant: false,
+                active: self.active,
+            }];
+        }
+        self.variants.iter().map(|variant| self.article_of(variant)).collect()
+    }
+
+    fn article_of(&self, variant: &Variant) -> Article {
+        let options: Vec<&str> = variant.options.values().map(String::as_str).collect();
+        Article {
+            sku: variant.sku.clone(),
+            name: format!("{} ({})", self.name, options.join(", ")),
+            price: variant.price.unwrap_or(self.price),
+            // Beside a price of its own, the product's former price is another article's.
+            compare_at: variant.compare_at.or(self.compare_at.filter(|_| variant.price.is_none())),
+            weight_g: variant.weight_g.unwrap_or(self.weight_g),
+            options: variant.options.clone(),
+            variant: true,
+            active: self.active && variant.active,
+        }
+    }
+
+    /// What is sold under a SKU.
+    pub fn article(&self, sku: &str) -> Option<Article> {
+        self.articles().into_iter().find(|article| article.sku == sku)
+    }
+
+    /// What the types do not check: fields that are wrong, and why.
+    pub fn faults(&self) -> Vec<(String, &'static str)> {
+        let mut wrong = Vec::new();
+        for (n, variant) in self.variants.iter().enumerate() {
+            let (before, mut tell) = (&self.variants[..n], |field: &str, why| {
+                wrong.push((format!("variants[{n}].{field}"), why));
+            });
+            if variant.price.is_some_and(|price| price < 0) {
+                tell("price", "a price is not negative");
+            }
+            if variant.options.is_empty() {
+                tell("options", "at least one option is needed, such as `size`");
+            }
+            if variant.sku == self.sku || before.iter().any(|other| other.sku == variant.sku) {
+                tell("sku", "another SKU than the product's and other variants' is needed");
+            }
+            if before.iter().any(|other| other.options == variant.options) {
+                tell("options", "other options than those of other variants are needed");
+            }
+        }
+        if self.variants.len() > VARIANTS_MAX {
+            wrong.push(("variants".to_owned(), "at most 200 variants; make several products of them"));
+        }
+        if self.price < 0 {
+            wrong.push(("price".to_owned(), "a price is not negative"));
+        }
+        wrong
+    }
+
+    /// It can reach the shopper.
+    pub fn reaches(&self) -> bool {
+        self.deliverable || self.kind != Kind::Physical
+    }
+
+    /// As it is written, with what it is found by.
+    ///
+    /// # Errors
+    /// A body that is no JSON.
+    pub fn row(&self) -> Result<ProductRow, StoreError> {
+        let articles = self.articles();
+        let mut skus: Vec<(String, bool)> = articles.iter().map(|a| (a.sku.clone(), true)).collect();
+        if !self.variants.is_empty() {
+            skus.push((self.sku.clone(), false));
+        }
+        let mut words = format!("{} {}", self.name, self.description);
+        for (sku, _) in &skus {
+            words.push(' ');
+            words.push_str(sku);
+        }
+        let sold = articles.iter().filter(|a| a.active || !self.active).map(|a| a.price).min();
+        Ok(ProductRow {
+            id: self.id.clone(),
+            body: serde_json::to_string(self).map_err(|e| StoreError::Corrupt(e.to_string()))?,
+            words: words.to_lowercase(),
+            name: self.name.to_lowercase(),
+            price: sold.unwrap_or(self.price),
+            active: self.active,
+            stocked: self.stocked,
+            categories: self.categories.clone(),
+            tags: self.tags.clone(),
+            skus,
+        })
+    }
+}
+
+/// A SKU that belongs to another product.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// The product that wants it.
+    pub product: String,
+    /// SKU.
+    pub sku: String,
+    /// The product that has it.
+    pub owner: String,
+}
+
+/// Writes products, all or none. Where a SKU belongs to another product nothing is written, and each such is told.
+pub async fn write(
+    tx: &mut Tx,
+    merchant: &str,
+    rows: &[ProductRow],
+    now_us: i64,
+) -> Result<Vec<Taken>, StoreError> {
+    let written: HashSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+    let mut owners: HashMap<&str, &str> = HashMap::new();
+    let mut taken = Vec::new();
+    for row in rows {
+        for (sku, _) in &row.skus {
+            let owner = match owners.insert(sku, &row.id) {
+                Some(first) => Some(first.to_owned()),
+                // Those that are written give up theirs first.
+                None => tx.sku_owner(merchant, sku).await?.filter(|owner| !written.contains(owner.as_str())),
+            };
+            if let Some(owner) = owner {
+                taken.push(Taken { product: row.id.clone(), sku: sku.clone(), owner });
+            }
+        }
+    }
+    if taken.is_empty() {
+        for row in rows {
+            tx.free_skus(merchant, &row.id).await?;
+        }
+        for row in rows {
+            tx.put_product(merchant, row, now_us).await?;
+        }
+    }
+    Ok(taken)
 }
 
 fn yes() -> bool {
@@ -151,16 +357,6 @@ pub async fn product(tx: &mut Tx, merchant: &str, id: &str) -> Result<Option<Pro
     tx.product(merchant, id).await?.map(|body| parse(&body)).transpose()
 }
 
-/// Products after the id `after`.
-pub async fn products(
-    tx: &mut Tx,
-    merchant: &str,
-    after: &str,
-    limit: i64,
-) -> Result<Vec<Product>, StoreError> {
-    tx.products(merchant, after, limit).await?.iter().map(|(_, body)| parse(body)).collect()
-}
-
 /// Units of a SKU that can be held now.
 pub async fn availability(tx: &mut Tx, merchant: &str, sku: &str) -> Result<Vec<Availability>, StoreError> {
     let rows = tx.stock(merchant, sku).await?;
@@ -180,4 +376,47 @@ pub async fn customer(tx: &mut Tx, merchant: &str, id: &str) -> Result<(Customer
 
 pub(crate) fn parse<T: serde::de::DeserializeOwned>(body: &str) -> Result<T, StoreError> {
     serde_json::from_str(body).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shirt() -> Product {
+        serde_json::from_str(
+            r#"{"id": "P", "sku": "SHIRT", "name": "Shirt", "price": 2000, "compare_at": 2500, "currency": "USD",
+            "weight_g": 200, "variants": [
+                {"sku": "SHIRT-M", "options": {"size": "M", "colour": "red"}},
+                {"sku": "SHIRT-L", "options": {"size": "L", "colour": "red"}, "price": 1800, "weight_g": 240},
+                {"sku": "SHIRT-S", "options": {"size": "S", "colour": "red"}, "price": 900, "active": false}]}"#,
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn a_variant_is_as_the_product_says_but_for_what_it_says_itself() {
+        let (m, l) = (shirt().article("SHIRT-M").unwrap(), shirt().article("SHIRT-L").unwrap());
+        assert_eq!(
+            (m.name.as_str(), m.price, m.compare_at, m.weight_g),
+            ("Shirt (red, M)", 2000, Some(2500), 200)
+        );
+        assert_eq!((l.name.as_str(), l.price, l.compare_at, l.weight_g), ("Shirt (red, L)", 1800, None, 240));
+        assert!(!shirt().article("SHIRT-S").unwrap().active);
+        assert_eq!(shirt().article("SHIRT"), None);
+    }
+
+    #[test]
+    fn a_product_is_found_by_its_words_and_the_lowest_price_that_is_sold() {
+        let row = shirt().row().unwrap();
+        assert_eq!((row.price, row.words.as_str()), (1800, "shirt  shirt-m shirt-l shirt-s shirt"));
+        assert_eq!(row.skus.iter().filter(|(_, sold)| *sold).count(), 3);
+    }
+
+    #[test]
+    fn a_product_stored_before_there_were_variants_is_still_read() {
+        let stored = r#"{"id": "P", "sku": "S", "name": "N", "price": 1, "currency": "USD"}"#;
+        let product: Product = serde_json::from_str(stored).unwrap();
+        assert!(product.deliverable && product.variants.is_empty());
+        assert_eq!(product.article("S").map(|a| a.price), Some(1));
+    }
 }

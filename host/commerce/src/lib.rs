@@ -26,4 +26,4 @@ pub mod settings;
 mod shop;
 pub mod trial;
 
-pub use shop::{CHECKOUT, COMMANDS_KEPT_US, Phase, SessionView, Shop, ShopError, SubmitRequest};
+pub use shop::{CHECKOUT, COMMANDS_KEPT_US, Phase, SessionView, Shop, ShopError, Shown, SubmitRequest};

@@ -170,7 +170,7 @@ impl Demo {
         println!("\nServing until Ctrl-C. In another shell:\n\n  source target/demo/env");
         for line in [
             r#"curl -s $TILL_URL/healthz"#,
-            r#"curl -s $TILL_URL/api/v1/products -H "Authorization: Bearer $TILL_TOKEN""#,
+            r#"curl -s $TILL_URL/api/v1/catalog/products -H "Authorization: Bearer $TILL_TOKEN""#,
             r#"curl -s $TILL_URL/api/v1/cart/items -H "Authorization: Bearer $TILL_TOKEN" -H 'Content-Type: application/json' -d '{"productId":"PROD-12345","quantity":1}'"#,
             r#"curl -s -X POST $TILL_URL/api/v1/checkout/initiate -H "Authorization: Bearer $TILL_TOKEN""#,
             r#"curl -s $TILL_URL/api/v1/orders -H "Authorization: Bearer $TILL_TOKEN""#,

@@ -335,7 +335,8 @@ async fn push(push: Push) -> anyhow::Result<ExitCode> {
     let mut tables = serde_json::Map::new();
     for table in &push.tables {
         let (name, path) = table.split_once('=').context("write --table as name=file.csv")?;
-        tables.insert(name.to_owned(), push.server.upload_table(Path::new(path)).await?["digest"].clone());
+        tables
+            .insert(name.to_owned(), push.server.upload("tables", Path::new(path)).await?["digest"].clone());
     }
     let mut body = json!({
         "slot": push.slot,

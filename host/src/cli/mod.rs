@@ -1,6 +1,7 @@
 //! Commands of the binary, one file each.
 
 mod backtest;
+mod catalog;
 mod component;
 mod kit;
 mod project;
@@ -43,6 +44,9 @@ enum Command {
     /// Tables that components look things up in.
     #[command(subcommand)]
     Table(secret::TableCommand),
+    /// The whole catalog as a file, CSV or JSON.
+    #[command(subcommand)]
+    Catalog(catalog::CatalogCommand),
     /// What the host runs in a process of its own for each new component.
     #[command(name = COMPILE, hide = true)]
     Compile {
@@ -83,6 +87,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Component(command) => block_on(component::run(command)),
         Command::Secret(command) => block_on(secret::run(command)),
         Command::Table(command) => block_on(secret::tables(command)),
+        Command::Catalog(command) => block_on(catalog::run(command)),
         Command::Compile { .. } => unreachable!("it is done above, before anything else is read"),
         Command::Serve(serve) => block_on(serve::run(serve, config)),
     }

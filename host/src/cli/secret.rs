@@ -110,7 +110,7 @@ pub async fn tables(command: TableCommand) -> anyhow::Result<ExitCode> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     match command {
         TableCommand::Push(Table { file, server }) => {
-            let table = server.upload_table(&file).await?;
+            let table = server.upload("tables", &file).await?;
             println!("{}  {} rows, {} bytes", text(&table["digest"]), table["rows"], table["bytes"]);
         }
         TableCommand::List(Tables { limit, server }) => {

@@ -79,6 +79,9 @@ pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
     if let Some(seed) = &serve.seed {
         seed::plant(&house, seed).await?;
     }
+    if let Err(error) = house.shop.index_products().await {
+        tracing::error!(%error, "index the catalog; products written since are found");
+    }
     let app = App {
         shop: house.shop.clone(),
         runner: house.runner.clone(),

@@ -102,15 +102,15 @@ impl Server {
         whole(answer).await.map(|(bytes, _)| Some(bytes))
     }
 
-    /// Uploads a table; its format is told by the file's name.
-    pub async fn upload_table(&self, path: &Path) -> anyhow::Result<Value> {
+    /// Uploads a file to a route under `/api/v1/admin/`; its format is told by the file's name.
+    pub async fn upload(&self, route: &str, path: &Path) -> anyhow::Result<Value> {
         let kind = match path.extension().and_then(|extension| extension.to_str()) {
             Some("csv") => "text/csv",
             Some("json") => "application/json",
             _ => bail!("{} is neither .csv nor .json", path.display()),
         };
         let bytes = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
-        let request = self.request(reqwest::Method::POST, "tables").header("content-type", kind).body(bytes);
+        let request = self.request(reqwest::Method::POST, route).header("content-type", kind).body(bytes);
         read(request.send().await.context("reach the host")?)
             .await
             .with_context(|| path.display().to_string())

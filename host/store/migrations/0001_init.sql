@@ -164,6 +164,38 @@ CREATE TABLE IF NOT EXISTS product (
   PRIMARY KEY (merchant, id)
 ){BIG};
 
+CREATE TABLE IF NOT EXISTS product_index (      -- what products are found and sorted by; written with the product
+  merchant    TEXT NOT NULL,
+  id          TEXT NOT NULL,
+  words       TEXT NOT NULL,                    -- name, description and SKUs, lower case
+  name        TEXT NOT NULL,                    -- lower case
+  price       {INT} NOT NULL,                   -- lowest of what is sold, minor units
+  active      {INT} NOT NULL,
+  stocked     {INT} NOT NULL,
+  created_us  {INT} NOT NULL,
+  PRIMARY KEY (merchant, id)
+){BIG};
+CREATE INDEX IF NOT EXISTS product_index_name ON product_index (merchant, name, id);
+CREATE INDEX IF NOT EXISTS product_index_price ON product_index (merchant, price, id);
+CREATE INDEX IF NOT EXISTS product_index_newest ON product_index (merchant, created_us, id);
+
+CREATE TABLE IF NOT EXISTS product_label (
+  merchant    TEXT NOT NULL,
+  product     TEXT NOT NULL,
+  kind        TEXT NOT NULL,                    -- category, tag
+  label       TEXT NOT NULL,
+  PRIMARY KEY (merchant, product, kind, label)
+){SMALL};
+
+CREATE TABLE IF NOT EXISTS product_sku (        -- each SKU has one owner; sold is 0 for that of a product with variants
+  merchant    TEXT NOT NULL,
+  sku         TEXT NOT NULL,
+  product     TEXT NOT NULL,
+  sold        {INT} NOT NULL,
+  PRIMARY KEY (merchant, sku)
+){SMALL};
+CREATE INDEX IF NOT EXISTS product_sku_product ON product_sku (merchant, product);
+
 CREATE TABLE IF NOT EXISTS customer (
   merchant    TEXT NOT NULL,
   id          TEXT NOT NULL,

@@ -18,6 +18,7 @@ use till_store::tables::binding::{BindingRow, BodyRow};
 use till_store::tables::component::{ComponentChangeRow, ComponentRow};
 use till_store::tables::hold::{Held, HoldKind, NewHold};
 use till_store::tables::lookup::LookupRow;
+use till_store::tables::product::{Filter, Place, ProductRow, Sort};
 use till_store::tables::secret::SecretRow;
 use till_store::tables::trial::{DifferenceRow, TrialKey};
 use till_store::{Options, Store, Tx};
@@ -1251,5 +1252,99 @@ async fn a_table_that_is_put_bound_and_taken_away_at_once_is_whole_where_it_is_n
                 assert!(!there || part.is_some(), "round {round}: a table without a part");
             }
         }
+    }
+}
+
+fn product(id: &str, price: i64) -> ProductRow {
+    ProductRow {
+        id: id.to_owned(),
+        body: format!("{{\"id\":\"{id}\"}}"),
+        words: format!("thing {id} 100%_!").to_lowercase(),
+        name: format!("thing {id}").to_lowercase(),
+        price,
+        active: price > 0,
+        stocked: id != "C",
+        categories: vec!["all".to_owned(), "all".to_owned()],
+        tags: if id == "A" { vec!["one".to_owned()] } else { vec![] },
+        skus: vec![(format!("sku-{id}"), true)],
+    }
+}
+
+async fn found(store: &Store, filter: Filter, sort: Sort, after: &Place) -> Vec<(Place, String)> {
+    let mut tx = store.read().await.expect("a reader");
+    let found = tx.find_products(MERCHANT, &filter, sort, after, 2).await.expect("products");
+    found
+        .into_iter()
+        .map(|(place, body)| (place, body.replace(['{', '}', '"', ':'], "").replace("id", "")))
+        .collect()
+}
+
+#[tokio::test]
+async fn products_are_found_by_what_was_written_last() {
+    for (store, _keep) in stores().await {
+        store
+            .transact(|tx| {
+                Box::pin(async move {
+                    for (n, (id, price)) in [("A", 3), ("B", 1), ("C", 2), ("D", 0)].into_iter().enumerate() {
+                        tx.put_product(MERCHANT, &product(id, price), n as i64).await?;
+                    }
+                    // Once more: it stays as old as it was.
+                    tx.put_product(MERCHANT, &product("A", 3), 9).await?;
+                    tx.put_stock(MERCHANT, "sku-B", "w", 1).await.map(|_| ())
+                })
+            })
+            .await
+            .expect("products");
+        let all = Filter { active: Some(true), ..Filter::default() };
+        for (sort, order) in [
+            (Sort::Id, "A B C"),
+            (Sort::Name, "A B C"),
+            (Sort::Price, "B C A"),
+            (Sort::PriceDown, "A C B"),
+            (Sort::Newest, "C B A"),
+        ] {
+            let (mut ids, mut after) = (Vec::new(), sort.start());
+            loop {
+                let page = found(&store, all.clone(), sort, &after).await;
+                ids.extend(page.iter().map(|(_, id)| id.clone()));
+                match page.last() {
+                    Some((place, _)) if page.len() == 2 => after = place.clone(),
+                    _ => break,
+                }
+            }
+            assert_eq!(ids.join(" "), order, "{sort:?} on {}", store.engine());
+        }
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        for (filter, ids) in [
+            (Filter { words: words(&["thing", "%_!"]), price_max: Some(1), ..all.clone() }, "B"),
+            (Filter { words: words(&["th_ng"]), ..all.clone() }, ""),
+            (Filter { in_stock: Some(true), ..all.clone() }, "B C"),
+            (Filter { in_stock: Some(false), ..all.clone() }, "A"),
+            (Filter { tag: Some("one".to_owned()), category: Some("all".to_owned()), ..all.clone() }, "A"),
+            (Filter { active: Some(false), ..Filter::default() }, "D"),
+            (Filter { price_min: Some(2), price_max: Some(2), ..Filter::default() }, "C"),
+        ] {
+            let page = found(&store, filter.clone(), Sort::Id, &Sort::Id.start()).await;
+            let page: Vec<String> = page.into_iter().map(|(_, id)| id).collect();
+            assert_eq!(page.join(" "), ids, "{filter:?} on {}", store.engine());
+        }
+        // A SKU has one owner, until it goes.
+        let mut thief = product("E", 1);
+        thief.skus = vec![("sku-A".to_owned(), true)];
+        let (first, second) = (thief.clone(), thief);
+        let refused = store.transact(move |tx| {
+            let thief = first.clone();
+            Box::pin(async move { tx.put_product(MERCHANT, &thief, 10).await })
+        });
+        assert!(matches!(refused.await, Err(StoreError::Conflict)), "on {}", store.engine());
+        let gone = store.transact(move |tx| {
+            let thief = second.clone();
+            Box::pin(async move {
+                let gone = tx.delete_product(MERCHANT, "A").await?;
+                tx.put_product(MERCHANT, &thief, 10).await?;
+                Ok((gone, tx.delete_product(MERCHANT, "A").await?, tx.sku_owner(MERCHANT, "sku-A").await?))
+            })
+        });
+        assert_eq!(gone.await.expect("deleted"), (true, false, Some("E".to_owned())));
     }
 }

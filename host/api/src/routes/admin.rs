@@ -1,14 +1,12 @@
-//! What a merchant sets up: settings, catalog, customers, stock. Needs the scope `admin`. Components are beside
-//! this, in `components.rs`.
+//! What a merchant sets up: settings, customers, stock. Needs the scope `admin`. Products are beside this, in
+//! `products.rs`, and components in `components.rs`.
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
-use till_commerce::catalog::{Customer, Product, SavedAddress, SavedMethod};
-use till_commerce::quote::Kind;
+use till_commerce::catalog::{Customer, SavedAddress, SavedMethod};
 use till_commerce::settings::Given;
-use till_model::money::Currency;
 use utoipa::ToSchema;
 
 use super::checkout::{AddressIn, address};
@@ -17,7 +15,6 @@ use crate::App;
 use crate::auth::Caller;
 use crate::problem::{Code, Problem};
 use crate::read::{At, Fields, Json};
-use crate::wire::Amount;
 
 const ADMIN: &str = "admin";
 /// What the host has done since it started.
@@ -63,69 +60,6 @@ pub(crate) async fn put_settings(
     json(StatusCode::OK, &settings)
 }
 
-/// A product.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "describes the body in OpenAPI; it is read field by field")]
-pub(crate) struct ProductIn {
-    sku: String,
-    name: String,
-    description: Option<String>,
-    images: Option<Vec<String>>,
-    price: Amount,
-    compare_at_price: Option<Amount>,
-    /// ISO 4217; the merchant's without.
-    currency: Option<String>,
-    /// It is sold; `true` without.
-    active: Option<bool>,
-    /// `physical` (default), `digital`, `gift-card` or `service`.
-    kind: Option<String>,
-    tax_class: Option<String>,
-    weight_grams: Option<u32>,
-    categories: Option<Vec<String>>,
-    tags: Option<Vec<String>>,
-    /// Stock is counted; `true` without.
-    stocked: Option<bool>,
-}
-
-pub(crate) fn product_in(fields: &mut Fields<'_>, id: &str, own: Currency) -> Product {
-    let (sku, name) = (fields.text("sku"), fields.text("name"));
-    let currency = match fields.text("currency").map(|code| Currency::from_code(&code)) {
-        None => own,
-        Some(Ok(currency)) => currency,
-        Some(Err(error)) => {
-            fields.wrong("currency", error.to_string());
-            own
-        }
-    };
-    let price = fields.amount("price", currency).map(|money| money.minor());
-    let weight = fields.integer("weightGrams").map(u32::try_from);
-    if let Some(Err(_)) = weight {
-        fields.wrong("weightGrams", "a whole number from 0 on is needed");
-    }
-    let price = fields.need("price", price);
-    if price < 0 {
-        fields.wrong("price", "a price is not negative");
-    }
-    Product {
-        id: id.to_owned(),
-        sku: fields.need("sku", sku),
-        name: fields.need("name", name),
-        description: fields.text("description").unwrap_or_default(),
-        images: fields.texts("images").value().unwrap_or_default(),
-        price,
-        compare_at: fields.amount("compareAtPrice", currency).map(|money| money.minor()),
-        currency,
-        active: fields.flag("active").unwrap_or(true),
-        kind: fields.typed::<Kind>("kind").unwrap_or_default(),
-        tax_class: fields.text("taxClass").unwrap_or_else(|| "standard".to_owned()),
-        weight_g: weight.and_then(Result::ok).unwrap_or(0),
-        categories: fields.texts("categories").value().unwrap_or_default(),
-        tags: fields.texts("tags").value().unwrap_or_default(),
-        stocked: fields.flag("stocked").unwrap_or(true),
-    }
-}
-
 /// Something was written.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct DoneOut {
@@ -133,27 +67,8 @@ pub(crate) struct DoneOut {
     id: String,
 }
 
-fn done(id: &str) -> Result<Response, Problem> {
+pub(super) fn done(id: &str) -> Result<Response, Problem> {
     json(StatusCode::OK, &DoneOut { success: true, id: id.to_owned() })
-}
-
-/// Makes or replaces a product.
-#[utoipa::path(put, path = "/api/v1/admin/products/{id}", tag = "admin", security(("bearer" = [])),
-    params(("id" = String, Path)), request_body = ProductIn, responses((status = 200, body = DoneOut)))]
-pub(crate) async fn put_product(
-    State(app): State<App>,
-    caller: Caller,
-    At(id): At<String>,
-    body: Json,
-) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
-    check_id(&id)?;
-    let own = app.shop.settings(&caller.merchant).await?.currency;
-    let mut fields = body.fields()?;
-    let product = product_in(&mut fields, &id, own);
-    fields.finish()?;
-    app.shop.put_product(&caller.merchant, &product).await?;
-    done(&id)
 }
 
 /// A saved address.
@@ -298,9 +213,13 @@ pub(crate) async fn put_stock(
 }
 
 /// Ids are short and plain: they come back in paths, headers and logs.
-fn check_id(id: &str) -> Result<(), Problem> {
-    if (1..=128).contains(&id.len()) && !id.chars().any(char::is_control) {
+pub(super) fn check_id(id: &str) -> Result<(), Problem> {
+    if fits_path(id) {
         return Ok(());
     }
     Err(Problem::new(Code::BadRequest, "an id in the path must have 1 to 128 visible bytes"))
+}
+
+pub(super) fn fits_path(id: &str) -> bool {
+    (1..=128).contains(&id.len()) && !id.chars().any(char::is_control)
 }

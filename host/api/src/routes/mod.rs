@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod analytics;
 pub(crate) mod cart;
+pub(crate) mod catalog;
 pub(crate) mod checkout;
 pub(crate) mod components;
 pub(crate) mod events;
@@ -10,6 +11,7 @@ pub(crate) mod meta;
 pub(crate) mod notifications;
 pub(crate) mod orders;
 pub(crate) mod products;
+mod sheet;
 pub(crate) mod webhooks;
 pub(crate) mod workflows;
 
@@ -26,8 +28,10 @@ use crate::problem::{Code, Problem};
 /// All routes, without the layers.
 pub(crate) fn all() -> Router<App> {
     Router::new()
-        .route("/api/v1/products", get(products::list))
-        .route("/api/v1/products/{id}", get(products::read))
+        .route("/api/v1/catalog/products", get(catalog::list))
+        .route("/api/v1/catalog/products/{id}", get(catalog::read))
+        .route("/api/v1/catalog/products/{id}/complete", get(catalog::complete))
+        .route("/api/v1/catalog/products/{id}/pricing", get(catalog::pricing))
         .route("/api/v1/cart", get(cart::read).delete(cart::clear))
         .route("/api/v1/cart/validate", post(cart::validate))
         .route("/api/v1/cart/merge", post(cart::merge))
@@ -79,7 +83,10 @@ pub(crate) fn all() -> Router<App> {
         .route("/api/v1/admin/secrets/{name}", put(components::put_secret).delete(components::drop_secret))
         .route("/api/v1/admin/counters", get(admin::counters))
         .route("/api/v1/admin/settings", put(admin::put_settings).get(admin::settings))
-        .route("/api/v1/admin/products/{id}", put(admin::put_product))
+        .route("/api/v1/admin/products", get(products::list))
+        .route("/api/v1/admin/products/{id}", put(products::put).get(products::read).delete(products::delete))
+        .route("/api/v1/admin/catalog/import", post(products::import))
+        .route("/api/v1/admin/catalog/export", get(products::export))
         .route("/api/v1/admin/customers/{id}", put(admin::put_customer))
         .route("/api/v1/admin/stock/{sku}/{warehouse}", put(admin::put_stock))
         .route("/webhooks/{merchant}/{gateway}", post(webhooks::take))

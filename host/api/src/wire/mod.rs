@@ -19,7 +19,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 pub(crate) use cart::{CartAnswer, MergedOut, ValidationOut};
 pub(crate) use order::{OrderOut, OrdersOut};
-pub(crate) use product::{ProductOut, ProductsOut};
+pub(crate) use product::{CompleteOut, KeptProduct, PricingOut, ProductOut, ProductsOut};
 pub(crate) use quote::QuoteOut;
 pub(crate) use session::{SessionOut, status};
 
@@ -42,6 +42,11 @@ impl Amount {
             rest => format!("{whole}.{rest:04}").trim_end_matches('0').to_owned(),
         };
         Amount::text(text)
+    }
+
+    /// Its digits.
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.get()
     }
 
     fn text(text: String) -> Amount {

@@ -45,6 +45,7 @@ impl CheckoutSteps {
         let mut lines = Vec::with_capacity(cart.items.len());
         for item in &cart.items {
             let product = catalog::product(&mut tx, merchant, &item.product).await.map_err(database)?;
+            let article = product.as_ref().and_then(|p| p.article(&item.sku));
             let stock = catalog::availability(&mut tx, merchant, &item.sku).await.map_err(database)?;
             let warehouse = item.warehouse.clone();
             let available =
@@ -53,25 +54,26 @@ impl CheckoutSteps {
             lines.push(LineInput {
                 id: item.id.clone(),
                 product: item.product.clone(),
-                variant: None,
+                variant: article.as_ref().filter(|a| a.variant).map(|a| a.sku.clone()),
                 sku: item.sku.clone(),
-                title: item.name.clone(),
+                title: article.as_ref().map_or_else(|| item.name.clone(), |a| a.name.clone()),
                 quantity: item.quantity,
                 kind: product.as_ref().map(|p| p.kind).unwrap_or_default(),
                 parent: None,
-                catalog_price: product.as_ref().map_or(item.unit_price, |p| p.price),
-                compare_at: product.as_ref().and_then(|p| p.compare_at),
+                catalog_price: article.as_ref().map_or(item.unit_price, |a| a.price),
+                compare_at: article.as_ref().and_then(|a| a.compare_at),
                 includes_tax: settings.prices_include_tax,
                 tax_class: product.as_ref().map_or_else(|| "standard".to_owned(), |p| p.tax_class.clone()),
-                weight_g: product.as_ref().map_or(0, |p| p.weight_g),
+                weight_g: article.as_ref().map_or(0, |a| a.weight_g),
                 size_mm: None,
                 categories: product.as_ref().map(|p| p.categories.clone()).unwrap_or_default(),
                 tags: product.as_ref().map(|p| p.tags.clone()).unwrap_or_default(),
                 warehouse,
                 stock: stocked.then(|| u32::try_from(available.max(0)).unwrap_or(u32::MAX)),
                 // In another currency its digits are another price: it cannot be sold in this session.
-                withdrawn: product.as_ref().is_none_or(|p| !p.active || p.currency != settings.currency),
-                attributes: std::collections::BTreeMap::new(),
+                withdrawn: product.as_ref().is_none_or(|p| !p.reaches() || p.currency != settings.currency)
+                    || article.as_ref().is_none_or(|a| !a.active),
+                attributes: article.map(|a| a.options).unwrap_or_default(),
             });
         }
         let saved = |kind: &str| {

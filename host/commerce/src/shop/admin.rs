@@ -1,9 +1,9 @@
-//! What a merchant writes: settings, products, customers, stock.
+//! What a merchant writes: settings, customers, stock.
 
 use till_store::{Error as StoreError, Tx};
 
 use super::{Shop, ShopError};
-use crate::catalog::{Customer, Product};
+use crate::catalog::Customer;
 use crate::settings::Settings;
 
 impl Shop {
@@ -17,26 +17,6 @@ impl Shop {
         self.write(merchant, move |tx, owner| {
             let text = text.clone();
             Box::pin(async move { tx.put_setting(&owner, &text, now_us).await })
-        })
-        .await?;
-        self.carts.prices_changed();
-        Ok(())
-    }
-
-    /// Makes or replaces a product.
-    pub async fn put_product(&self, merchant: &str, product: &Product) -> Result<(), ShopError> {
-        if product.price < 0 {
-            return Err(ShopError::Field {
-                field: "price".to_owned(),
-                why: "a price is not negative".to_owned(),
-            });
-        }
-        let now_us = self.now_us();
-        let id = product.id.clone();
-        let text = serde_json::to_string(product).map_err(|e| StoreError::Corrupt(e.to_string()))?;
-        self.write(merchant, move |tx, owner| {
-            let (id, text) = (id.clone(), text.clone());
-            Box::pin(async move { tx.put_product(&owner, &id, &text, now_us).await })
         })
         .await?;
         self.carts.prices_changed();

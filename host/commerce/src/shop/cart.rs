@@ -35,8 +35,9 @@ impl Shop {
         let mut tx = self.store.read().await?;
         let mut cart = cart::current(&mut tx, merchant, customer, &settings).await?;
         for item in &mut cart.items {
-            if let Some(product) = catalog::product(&mut tx, merchant, &item.product).await? {
-                item.unit_price = product.price;
+            let product = catalog::product(&mut tx, merchant, &item.product).await?;
+            if let Some(article) = product.and_then(|product| product.article(&item.sku)) {
+                item.unit_price = article.price;
             }
         }
         let cart = Arc::new(cart);

@@ -1,10 +1,11 @@
 //! [`Shop`]: what the edge may ask for. Catalog, carts, checkout sessions, orders, webhooks.
 //!
-//! Here are the records and what is only read; `cart.rs`, `session.rs`, `webhook.rs` and `admin.rs` have the
-//! commands, by who gives them.
+//! Here are the records and what is only read; `catalog.rs` has the products, `cart.rs`, `session.rs`, `webhook.rs` and
+//! `admin.rs` the commands, by who gives them.
 
 mod admin;
 mod cart;
+mod catalog;
 mod kept;
 mod session;
 mod trial;
@@ -20,7 +21,7 @@ use till_store::tables::audience::NotificationRow;
 use till_store::{Error as StoreError, Store};
 
 use crate::cart::CartError;
-use crate::catalog::{self, Availability, Customer, Product};
+use crate::catalog::{self as records, Customer};
 use crate::checkout::steps::Numbers;
 use crate::checkout::{Order, order_from_row};
 use crate::quote::{Inputs, Quote, Requirement};
@@ -78,6 +79,9 @@ pub enum ShopError {
         /// Version it has.
         found: i64,
     },
+    /// SKUs belong to other products.
+    #[error("write products: a SKU belongs to another one")]
+    Taken(Vec<records::Taken>),
     /// The workflow refuses.
     #[error("{why}")]
     Refused {
@@ -189,7 +193,10 @@ pub struct Shop {
     runner: Arc<Runner<Store>>,
     numbers: Arc<Numbers>,
     carts: kept::Kept,
+    products: catalog::Products,
 }
+
+pub use catalog::Shown;
 
 impl Shop {
     /// The shop over these rooms.
@@ -199,7 +206,8 @@ impl Shop {
         runner: Arc<Runner<Store>>,
         numbers: Arc<Numbers>,
     ) -> Shop {
-        Shop { store, registry, runner, numbers, carts: kept::Kept::default() }
+        let (carts, products) = (kept::Kept::default(), catalog::Products::new());
+        Shop { store, registry, runner, numbers, carts, products }
     }
 
     fn now_us(&self) -> i64 {
@@ -210,32 +218,7 @@ impl Shop {
     /// Settings of a merchant; the defaults for one without.
     pub async fn settings(&self, merchant: &str) -> Result<Settings, ShopError> {
         let body = self.store.read().await?.setting(merchant).await?;
-        Ok(body.map_or_else(|| Ok(Settings::default()), |b| catalog::parse(&b))?)
-    }
-
-    /// Products after the id `after`, with what can be held.
-    pub async fn products(
-        &self,
-        merchant: &str,
-        after: &str,
-        limit: i64,
-    ) -> Result<Vec<(Product, Vec<Availability>)>, ShopError> {
-        let mut tx = self.store.read().await?;
-        let mut all = Vec::new();
-        for product in catalog::products(&mut tx, merchant, after, limit).await? {
-            let stock = catalog::availability(&mut tx, merchant, &product.sku).await?;
-            all.push((product, stock));
-        }
-        Ok(all)
-    }
-
-    /// A product that is known, with what can be held.
-    pub async fn product(&self, merchant: &str, id: &str) -> Result<(Product, Vec<Availability>), ShopError> {
-        let mut tx = self.store.read().await?;
-        let product = catalog::product(&mut tx, merchant, id).await?;
-        let product = product.ok_or_else(|| ShopError::NotFound { what: "product", id: id.to_owned() })?;
-        let stock = catalog::availability(&mut tx, merchant, &product.sku).await?;
-        Ok((product, stock))
+        Ok(body.map_or_else(|| Ok(Settings::default()), |b| records::parse(&b))?)
     }
 
     /// An order of this customer, by id or number.

@@ -1,4 +1,4 @@
-//! Settings, products, customers, carts. Bodies are JSON of the room that owns their meaning.
+//! Settings, customers, carts. Bodies are JSON of the room that owns their meaning.
 
 use till_engine::ports::StoreError;
 
@@ -51,36 +51,6 @@ impl Tx {
     pub async fn merchants(&mut self) -> Result<Vec<String>, StoreError> {
         let rows = self.rows("SELECT merchant FROM setting ORDER BY merchant", &[]).await?;
         rows.iter().map(|r| r.text(0)).collect()
-    }
-
-    /// Makes or replaces a product.
-    pub async fn put_product(
-        &mut self,
-        merchant: &str,
-        id: &str,
-        body: &str,
-        now_us: i64,
-    ) -> Result<(), StoreError> {
-        let sql = "INSERT INTO product (merchant, id, body, updated_us) VALUES ($1,$2,$3,$4) ON CONFLICT (merchant, id) DO UPDATE SET body = excluded.body, updated_us = excluded.updated_us";
-        self.exec(sql, &[P::T(merchant), P::T(id), P::T(body), P::I(now_us)]).await.map(|_| ())
-    }
-
-    /// A product.
-    pub async fn product(&mut self, merchant: &str, id: &str) -> Result<Option<String>, StoreError> {
-        let sql = "SELECT body FROM product WHERE merchant = $1 AND id = $2";
-        self.row(sql, &[P::T(merchant), P::T(id)]).await?.map(|r| r.text(0)).transpose()
-    }
-
-    /// Products after the id `after`, in order of ids: `(id, body)`.
-    pub async fn products(
-        &mut self,
-        merchant: &str,
-        after: &str,
-        limit: i64,
-    ) -> Result<Vec<(String, String)>, StoreError> {
-        let sql = "SELECT id, body FROM product WHERE merchant = $1 AND id > $2 ORDER BY id LIMIT $3";
-        let rows = self.rows(sql, &[P::T(merchant), P::T(after), P::I(limit)]).await?;
-        rows.iter().map(|r| Ok((r.text(0)?, r.text(1)?))).collect()
     }
 
     /// Makes a customer, or replaces the body of one; points and orders of an existing one stay.
