@@ -141,9 +141,9 @@ async fn a_canary_that_fails_goes_back_by_itself_and_no_shopper_notices() {
         pins["promotion"]["30"] == json!(made.digest)
     })
     .await;
-    let events = till.store.read().await.unwrap().events(MERCHANT, "binding.return", 10).await.unwrap();
+    let events = till.told("binding.return").await;
     assert_eq!(events.len(), 1);
-    assert_eq!(events[0].0.body["why"], json!("10 of 10 calls failed; at most 2.00 % may"));
+    assert_eq!(events[0]["why"], json!("10 of 10 calls failed; at most 2.00 % may"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -532,9 +532,9 @@ async fn a_table_in_use_is_not_deleted_and_an_unused_one_is_collected() {
     assert_eq!(again, tried);
     assert_eq!(till.registry.collect(old + 1).await.unwrap().tables, 1);
     assert_eq!(listed().await, [tried], "the pinned one stays");
-    let events = till.store.read().await.unwrap().events(MERCHANT, "table.collected", 10).await.unwrap();
+    let events = till.told("table.collected").await;
     let mut told: Vec<_> =
-        events.iter().map(|(event, _)| (event.body["table"].clone(), event.body["who"].clone())).collect();
+        events.iter().map(|event| (event["table"].clone(), event["who"].clone())).collect();
     told.sort_by_key(|(_, who)| who.to_string());
     assert_eq!(told, [(json!(active), json!("ana")), (json!(idle), json!("till"))]);
     for part in [&active, &idle] {

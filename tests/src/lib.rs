@@ -334,6 +334,14 @@ impl TestTill {
         panic!("{id} does not come to rest: {}", self.history(id).await);
     }
 
+    /// What was told under a topic, oldest first: the data of each event.
+    pub async fn told(&self, topic: &str) -> Vec<Value> {
+        while self.events.relay().await.expect("a relay") > 0 {}
+        let log = self.events.log(MERCHANT, None, 0, 1_000).await.expect("the log");
+        let events = log.iter().map(|(_, text)| serde_json::from_str::<Value>(text).expect("JSON"));
+        events.filter(|event| event["type"] == topic).map(|mut event| event["data"].take()).collect()
+    }
+
     /// Now, epoch microseconds.
     pub fn clock_us(&self) -> i64 {
         self.clock.now_us()

@@ -9,7 +9,7 @@ use utoipa::{Modify, OpenApi, ToSchema};
 use crate::problem::FieldError;
 use crate::routes::{
     admin, analytics, cart, catalog, checkout, components, events, meta, notifications, orders, products,
-    webhooks, workflows,
+    secrets, tables, webhooks, workflows,
 };
 
 /// An error (RFC 9457). Further members depend on the code; every code has a page under `/problems/{code}`.
@@ -46,7 +46,7 @@ struct ProblemOut {
         components::push, components::components, components::uploaded, components::component, components::binary, components::delete,
         components::revoke, components::roll_back, components::retire, components::canary, components::promote, components::withdraw,
         components::history, components::trial, components::differences, components::record, components::recorded, components::binding,
-        components::put_table, components::tables, components::table, components::delete_table, components::put_secret, components::secrets, components::drop_secret,
+        tables::put, tables::list, tables::read, tables::delete, secrets::put, secrets::list, secrets::delete,
         admin::counters, admin::settings, admin::put_settings,
         admin::put_customer, admin::put_stock,
         webhooks::take,

@@ -96,7 +96,7 @@ CREATE INDEX IF NOT EXISTS event_subject ON event (merchant, subject, position) 
 
 CREATE TABLE IF NOT EXISTS delivery (           -- an event on its way to somebody outside
   merchant    TEXT NOT NULL,
-  target      TEXT NOT NULL,                    -- webhook:<id>, mail, sms
+  target      TEXT NOT NULL,                    -- webhook:<id>
   position    {INT} NOT NULL,
   state       {INT} NOT NULL,                   -- 0 waits, 1 delivered, 2 dead
   attempts    {INT} NOT NULL,                   -- who tries holds it under this number

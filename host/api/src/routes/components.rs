@@ -1,12 +1,12 @@
-//! Components: upload, use, try out, go back, revoke; their tables and secrets; what is taken out of live checkouts for
-//! backtests and fixtures. Reading needs the scope `components:read`, changing `components`; `admin` has both.
+//! Components: upload, use, try out, go back, revoke; what is taken out of live checkouts for backtests and fixtures.
+//! Their tables and secrets are beside this. Reading needs the scope `components:read`, changing `components`; `admin` has both.
 
 use std::collections::BTreeMap;
 use std::str::FromStr as _;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::Response;
 use data_encoding::BASE64;
 use serde::Serialize;
@@ -14,26 +14,27 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json as value};
 use till_registry::{
     Activation, Change, Difference, DifferencePlace, FailurePolicy, Guard, Known, LifeStep, OwnLimits, Push,
-    Pushed, Source, Stage, TableFormat, TableInfo, Trial, TrialReport, Turn,
+    Pushed, Source, Stage, TableFormat, Trial, TrialReport, Turn,
 };
 use till_sandbox::Slot;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::json;
+use super::{json, last_of, no_content};
 use crate::App;
 use crate::auth::Caller;
-use crate::problem::{Code, Problem};
-use crate::read::{At, Fields, Json, PUSH_BYTES_MAX, Query, TABLE_TEXT_BYTES_MAX, arrive};
+use crate::problem::Problem;
+use crate::read::{At, Fields, Json, PUSH_BYTES_MAX, Query};
 use crate::upload::UPLOADS;
 use crate::wire::time;
 
 /// Scopes that may look.
-const READ: &[&str] = &["components:read", "components", "admin"];
+pub(super) const READ: &[&str] = &["components:read", "components", "admin"];
 /// Scopes that may change.
-const CHANGE: &[&str] = &["components", "admin"];
+pub(super) const CHANGE: &[&str] = &["components", "admin"];
 /// Largest component: gateways with a TLS-free HTTP stack have 2 MB, interpreters 30.
 const WASM_BYTES_MAX: usize = 32 << 20;
+
 /// A component for a slot.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
@@ -106,14 +107,6 @@ pub(crate) struct RevokeIn {
     component: String,
     /// Reason; it is told to whoever meets the component.
     why: String,
-}
-
-/// A secret.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the body in OpenAPI; it is read field by field")]
-pub(crate) struct SecretIn {
-    /// The secret itself; it is never shown again.
-    value: String,
 }
 
 fn slot_of(fields: &mut Fields<'_>) -> Slot {
@@ -334,11 +327,6 @@ pub(crate) async fn components(
     json(StatusCode::OK, &ActivationsOut { components, next_after })
 }
 
-/// Where to read on: behind the last of a full part.
-fn last_of<T>(part: &[T], limit: i64) -> Option<&T> {
-    part.last().filter(|_| i64::try_from(part.len()).is_ok_and(|n| n >= limit))
-}
-
 /// A parameter that is not what the part before gave.
 fn not_a_place(field: &str, given: &str) -> Problem {
     Problem::field(field, format!("`{given}` of the part before is needed"))
@@ -408,7 +396,7 @@ pub(crate) struct KnownsOut {
 }
 
 /// The time and the ids that `before` names, as `time.id.id`. Times may be the same for many; ids are not.
-fn before<const IDS: usize>(query: &mut Query) -> Result<Option<(i64, [String; IDS])>, Problem> {
+pub(super) fn before<const IDS: usize>(query: &mut Query) -> Result<Option<(i64, [String; IDS])>, Problem> {
     let Some(text) = query.text("before") else { return Ok(None) };
     let read = || {
         let (time, ids) = text.split_once('.')?;
@@ -490,13 +478,7 @@ pub(crate) async fn delete(
     caller.needs_one(CHANGE)?;
     let now_us = app.runner.clock().now_us();
     app.registry.delete(&caller.merchant, &digest, &caller.sub, now_us).await?;
-    Ok(empty())
-}
-
-fn empty() -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    response
+    Ok(no_content())
 }
 
 /// What a revocation did.
@@ -872,185 +854,4 @@ pub(crate) async fn binding(
     caller.needs_one(READ)?;
     let (slot, name, body) = app.registry.content(&caller.merchant, &digest).await?;
     json(StatusCode::OK, &value!({ "slot": slot, "name": name, "digest": digest, "body": body }))
-}
-
-/// An uploaded table.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct TableOut {
-    /// Name it in a push.
-    digest: String,
-    rows: i64,
-    bytes: i64,
-    created_at: String,
-    created_by: String,
-}
-
-impl From<TableInfo> for TableOut {
-    fn from(table: TableInfo) -> TableOut {
-        TableOut {
-            digest: table.digest,
-            rows: table.rows,
-            bytes: table.bytes,
-            created_at: time(table.created_us),
-            created_by: table.created_by,
-        }
-    }
-}
-
-/// Uploaded tables.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct TablesOut {
-    /// Newest first.
-    tables: Vec<TableOut>,
-    /// Give it as `before` to read on; absent at the end.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_before: Option<String>,
-}
-
-/// Keeps a table, as `text/csv` (first line: names; first column: key) or as a JSON object; at most 1,000,000 rows.
-#[utoipa::path(post, path = "/api/v1/admin/tables", tag = "components", security(("bearer" = [])),
-    request_body(content = String, content_type = "text/csv"), responses((status = 201, body = TableOut)))]
-pub(crate) async fn put_table(
-    State(app): State<App>,
-    caller: Caller,
-    headers: HeaderMap,
-    request: Request,
-) -> Result<Response, Problem> {
-    caller.needs_one(CHANGE)?;
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let format = match kind.split(';').next().unwrap_or_default().trim() {
-        "text/csv" => TableFormat::Csv,
-        "application/json" => TableFormat::Json,
-        _ => return Err(Problem::new(Code::UnsupportedMediaType, "send `text/csv` or `application/json`")),
-    };
-    let mut place = UPLOADS.enter(&caller.merchant).await?;
-    let bytes = arrive(request, TABLE_TEXT_BYTES_MAX, Some(&mut place)).await?;
-    let mut at_work = place.work(bytes.len()).await?;
-    let read = tokio::task::spawn_blocking(move || till_registry::read_table(format, &bytes)).await;
-    let table = read.map_err(Problem::internal)??;
-    at_work.keeps(table.content().len());
-    let now_us = app.runner.clock().now_us();
-    let kept = app.registry.put_table(&caller.merchant, table, &caller.sub, now_us).await?;
-    json(StatusCode::CREATED, &TableOut::from(kept))
-}
-
-/// Reads the content of a table, as a backtest on another machine needs it.
-#[utoipa::path(get, path = "/api/v1/admin/tables/{digest}", tag = "components", security(("bearer" = [])),
-    params(("digest" = String, Path)), responses((status = 200, content_type = "application/octet-stream")))]
-pub(crate) async fn table(
-    State(app): State<App>,
-    caller: Caller,
-    At(digest): At<String>,
-) -> Result<Response, Problem> {
-    caller.needs_one(READ)?;
-    let table = app.registry.table(&caller.merchant, &digest).await?;
-    let response = Response::new(Body::from(table.content().to_vec()));
-    Ok(super::with(response, header::CONTENT_TYPE, "application/octet-stream"))
-}
-
-/// Lists uploaded tables.
-#[utoipa::path(get, path = "/api/v1/admin/tables", tag = "components", security(("bearer" = [])),
-    params(("before" = Option<String>, Query, description = "`nextBefore` of the part before"),
-        ("limit" = Option<i64>, Query, description = "1 to 200; 50 by default")),
-    responses((status = 200, body = TablesOut)))]
-pub(crate) async fn tables(
-    State(app): State<App>,
-    caller: Caller,
-    mut query: Query,
-) -> Result<Response, Problem> {
-    caller.needs_one(READ)?;
-    let limit = query.limit(50, 200)?;
-    let before = before::<1>(&mut query)?;
-    query.finish()?;
-    let (at_us, [digest]) = before.unwrap_or((i64::MAX, Default::default()));
-    let tables = app.registry.tables(&caller.merchant, (at_us, &digest), limit).await?;
-    let next_before = last_of(&tables, limit).map(|table| format!("{}.{}", table.created_us, table.digest));
-    let tables = tables.into_iter().map(TableOut::from).collect();
-    json(StatusCode::OK, &TablesOut { tables, next_before })
-}
-
-/// Takes a table away that nothing uses; 409 tells where it is in use.
-#[utoipa::path(delete, path = "/api/v1/admin/tables/{digest}", tag = "components", security(("bearer" = [])),
-    params(("digest" = String, Path)), responses((status = 204)))]
-pub(crate) async fn delete_table(
-    State(app): State<App>,
-    caller: Caller,
-    At(digest): At<String>,
-) -> Result<Response, Problem> {
-    caller.needs_one(CHANGE)?;
-    let now_us = app.runner.clock().now_us();
-    app.registry.delete_table(&caller.merchant, &digest, &caller.sub, now_us).await?;
-    Ok(empty())
-}
-
-/// A secret, without its value.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct SecretOut {
-    name: String,
-    /// Grows with each rotation.
-    version: i64,
-    updated_at: String,
-    updated_by: String,
-}
-
-impl From<till_registry::SecretInfo> for SecretOut {
-    fn from(secret: till_registry::SecretInfo) -> SecretOut {
-        SecretOut {
-            name: secret.name,
-            version: secret.version,
-            updated_at: time(secret.updated_us),
-            updated_by: secret.updated_by,
-        }
-    }
-}
-
-/// Names of secrets.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct SecretsOut {
-    secrets: Vec<SecretOut>,
-}
-
-/// Sets a secret or rotates it: calls from then on use the new value, those of checkouts under way too.
-#[utoipa::path(put, path = "/api/v1/admin/secrets/{name}", tag = "components", security(("bearer" = [])),
-    params(("name" = String, Path)), request_body = SecretIn, responses((status = 200, body = SecretOut)))]
-pub(crate) async fn put_secret(
-    State(app): State<App>,
-    caller: Caller,
-    At(name): At<String>,
-    body: Json,
-) -> Result<Response, Problem> {
-    caller.needs_one(CHANGE)?;
-    let mut fields = body.fields()?;
-    let secret = fields.text("value");
-    let secret = fields.need("value", secret);
-    fields.finish()?;
-    let now_us = app.runner.clock().now_us();
-    let set =
-        app.registry.put_secret(&caller.merchant, &name, secret.as_bytes(), &caller.sub, now_us).await?;
-    json(StatusCode::OK, &SecretOut::from(set))
-}
-
-/// Lists the names of secrets, 256 at most. Values are never shown.
-#[utoipa::path(get, path = "/api/v1/admin/secrets", tag = "components", security(("bearer" = [])),
-    responses((status = 200, body = SecretsOut)))]
-pub(crate) async fn secrets(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
-    caller.needs_one(READ)?;
-    let secrets = app.registry.secrets(&caller.merchant).await?;
-    json(StatusCode::OK, &SecretsOut { secrets: secrets.into_iter().map(SecretOut::from).collect() })
-}
-
-/// Takes a secret away. Calls that need it fail from then on.
-#[utoipa::path(delete, path = "/api/v1/admin/secrets/{name}", tag = "components", security(("bearer" = [])),
-    params(("name" = String, Path)), responses((status = 204)))]
-pub(crate) async fn drop_secret(
-    State(app): State<App>,
-    caller: Caller,
-    At(name): At<String>,
-) -> Result<Response, Problem> {
-    caller.needs_one(CHANGE)?;
-    app.registry.drop_secret(&caller.merchant, &name).await?;
-    Ok(empty())
 }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use till_commerce::events::{Replay, Webhook, WebhookBody};
 use utoipa::ToSchema;
 
-use super::json;
+use super::{json, last_of};
 use crate::App;
 use crate::auth::Caller;
 use crate::problem::Problem;
@@ -220,8 +220,7 @@ pub(crate) async fn deliveries(
     let before = position(&mut query, i64::MAX)?;
     query.finish()?;
     let found = app.events.deliveries(&caller.merchant, &id, before, limit).await?;
-    let full = i64::try_from(found.len()).is_ok_and(|n| n >= limit);
-    let next_cursor = found.last().filter(|_| full).map(|last| last.position.to_string());
+    let next_cursor = last_of(&found, limit).map(|last| last.position.to_string());
     let deliveries = found.into_iter().map(|row| DeliveryOut {
         event_id: row.event,
         event_type: row.topic,

@@ -11,7 +11,9 @@ pub(crate) mod meta;
 pub(crate) mod notifications;
 pub(crate) mod orders;
 pub(crate) mod products;
+pub(crate) mod secrets;
 mod sheet;
+pub(crate) mod tables;
 pub(crate) mod webhooks;
 pub(crate) mod workflows;
 
@@ -77,10 +79,10 @@ pub(crate) fn all() -> Router<App> {
         .route("/api/v1/admin/components/{digest}/binary", get(components::binary))
         .route("/api/v1/admin/checkouts/recorded", get(components::recorded))
         .route("/api/v1/admin/bindings/{digest}", get(components::binding))
-        .route("/api/v1/admin/tables", post(components::put_table).get(components::tables))
-        .route("/api/v1/admin/tables/{digest}", get(components::table).delete(components::delete_table))
-        .route("/api/v1/admin/secrets", get(components::secrets))
-        .route("/api/v1/admin/secrets/{name}", put(components::put_secret).delete(components::drop_secret))
+        .route("/api/v1/admin/tables", post(tables::put).get(tables::list))
+        .route("/api/v1/admin/tables/{digest}", get(tables::read).delete(tables::delete))
+        .route("/api/v1/admin/secrets", get(secrets::list))
+        .route("/api/v1/admin/secrets/{name}", put(secrets::put).delete(secrets::delete))
         .route("/api/v1/admin/counters", get(admin::counters))
         .route("/api/v1/admin/settings", put(admin::put_settings).get(admin::settings))
         .route("/api/v1/admin/products", get(products::list))
@@ -111,6 +113,18 @@ pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Result<Respons
     // Carts, sessions and orders are one person's.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
+}
+
+/// Done, with nothing to tell.
+pub(crate) fn no_content() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+/// Where to read on: behind the last of a full part.
+pub(crate) fn last_of<T>(part: &[T], limit: i64) -> Option<&T> {
+    part.last().filter(|_| i64::try_from(part.len()).is_ok_and(|n| n >= limit))
 }
 
 /// With a header; a value that is no header text is left out.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::json;
+use super::{json, last_of};
 use crate::App;
 use crate::auth::Caller;
 use crate::problem::Problem;
@@ -69,8 +69,7 @@ pub(crate) async fn list(
     let before = (before.0, before.1.as_str());
     let (rows, unread) =
         app.shop.notifications(&caller.merchant, &caller.sub, unread_only, before, limit).await?;
-    let full = i64::try_from(rows.len()).is_ok_and(|n| n >= limit);
-    let next_cursor = rows.last().filter(|_| full).map(|last| format!("{}.{}", last.at_us, last.id));
+    let next_cursor = last_of(&rows, limit).map(|last| format!("{}.{}", last.at_us, last.id));
     let mut notifications = Vec::new();
     for row in rows {
         notifications.push(NotificationOut {

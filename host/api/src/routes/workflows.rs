@@ -21,7 +21,7 @@ use till_model::id::canonical_json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{json, tagged, with};
+use super::{json, last_of, tagged, with};
 use crate::App;
 use crate::auth::Caller;
 use crate::problem::{Code, Problem};
@@ -278,8 +278,7 @@ pub(crate) async fn journal(
     query.finish()?;
     let instance = own(&app, &caller, &workflow, &id).await?;
     let entries = app.runner.store().journal(&caller.merchant, instance.uid, after, limit).await?;
-    let full = i64::try_from(entries.len()).is_ok_and(|n| n >= limit);
-    let next_after = entries.last().filter(|_| full).map(|entry| entry.seq);
+    let next_after = last_of(&entries, limit).map(|entry| entry.seq);
     let entries = entries.into_iter().map(|Entry { seq, kind, state, step, attempt, key, body, at_us }| {
         EntryOut { seq, kind, state, step, attempt, key, body, at: time(at_us) }
     });
@@ -319,8 +318,7 @@ pub(crate) async fn list(
     let subject = if caller.has(OPERATOR) { "" } else { caller.sub.as_str() };
     let found =
         app.runner.store().instances(&caller.merchant, &workflow, subject, status, before, limit).await?;
-    let full = i64::try_from(found.len()).is_ok_and(|n| n >= limit);
-    let next_cursor = found.last().filter(|_| full).map(|instance| instance.uid.to_string());
+    let next_cursor = last_of(&found, limit).map(|instance| instance.uid.to_string());
     let instances = found.iter().map(InstanceOut::brief).collect();
     json(StatusCode::OK, &InstancesOut { instances, next_cursor })
 }

@@ -22,6 +22,7 @@ pub(crate) use order::{OrderOut, OrdersOut};
 pub(crate) use product::{CompleteOut, KeptProduct, PricingOut, ProductOut, ProductsOut};
 pub(crate) use quote::QuoteOut;
 pub(crate) use session::{SessionOut, status};
+pub(crate) use till_commerce::events::time;
 
 /// An exact decimal amount as a JSON number: `75.00`.
 #[derive(Debug, Clone, Serialize)]
@@ -31,7 +32,7 @@ pub(crate) struct Amount(Box<RawValue>);
 impl Amount {
     /// An amount in minor units.
     pub(crate) fn of(minor: i64, currency: Currency) -> Amount {
-        Amount::text(Money::from_minor(minor, currency).to_decimal_string())
+        Amount(Money::from_minor(minor, currency).to_json_number())
     }
 
     /// A share in parts per million, as per cent: `5` or `8.381`.
@@ -63,13 +64,6 @@ impl PartialSchema for Amount {
 }
 
 impl ToSchema for Amount {}
-
-/// Epoch microseconds as RFC 3339, to the millisecond.
-pub(crate) fn time(us: i64) -> String {
-    let ms = us.div_euclid(1000);
-    jiff::Timestamp::from_millisecond(ms)
-        .map_or_else(|_| "0000-01-01T00:00:00Z".to_owned(), |t| t.to_string())
-}
 
 /// Epoch milliseconds as RFC 3339.
 fn time_ms(ms: u64) -> String {

@@ -237,11 +237,9 @@ impl CheckoutSteps {
             {
                 Ok(wit::FindOutcome::NeverHappened(wit::Absence::NotVisibleYet))
             }
-            Ok(Answer { value: Ok(result), report }) => Ok(match (result.outcome, report.lost()) {
-                (wit::FindOutcome::Unknown(why), Some(lost)) => {
-                    wit::FindOutcome::Unknown(format!("{why} ({lost})"))
-                }
-                (outcome, _) => outcome,
+            Ok(Answer { value: Ok(result), report }) => Ok(match result.outcome {
+                wit::FindOutcome::Unknown(why) => wit::FindOutcome::Unknown(with_lost(why, report.lost())),
+                outcome => outcome,
             }),
             Ok(Answer { value: Err(error), .. }) => Err(words(&error)),
             Err(failure) => Err(cut(&failure.to_string())),
@@ -473,13 +471,9 @@ impl Said {
 
     /// Says with an unclear answer which requests were refused or lost.
     fn because(self, lost: Option<String>) -> Said {
-        let more = |why: String| match lost {
-            Some(lost) => format!("{why} ({lost})"),
-            None => why,
-        };
         match self {
-            Said::Unknown(why) => Said::Unknown(more(why)),
-            Said::NotSent(why) => Said::NotSent(more(why)),
+            Said::Unknown(why) => Said::Unknown(with_lost(why, lost)),
+            Said::NotSent(why) => Said::NotSent(with_lost(why, lost)),
             clear => clear,
         }
     }
@@ -535,6 +529,14 @@ fn judged(
             let action = action.clone();
             Said::Pending(result, action)
         }
+    }
+}
+
+/// With the host's words about requests that were refused or lost.
+fn with_lost(why: String, lost: Option<String>) -> String {
+    match lost {
+        Some(lost) => format!("{why} ({lost})"),
+        None => why,
     }
 }
 

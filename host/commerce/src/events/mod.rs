@@ -29,6 +29,7 @@ pub use metrics::{METRIC_ROWS_MAX, METRICS};
 pub use till_store::tables::audience::MetricRow as Metric;
 pub use till_store::tables::event::EventRow as Event;
 pub use webhook::{FAMILIES, NewWebhook, Replay, Webhook, WebhookBody, WebhookError};
+pub use wire::time;
 
 /// Facts moved in one transaction: on SQLite others wait for it.
 const RELAYED_AT_ONCE: i64 = 32;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use till_model::money::{Currency, Money};
+use till_model::money::Money;
 use till_store::tables::event::EventRow;
 
 use crate::catalog::Customer;
@@ -11,16 +11,7 @@ use crate::checkout::Order;
 use crate::quote::{Address, DiscountKind};
 
 /// An exact decimal amount as a JSON number: `75.00`.
-#[derive(Debug, Clone, Serialize)]
-#[serde(transparent)]
-struct Amount(Box<RawValue>);
-
-impl Amount {
-    fn of(minor: i64, currency: Currency) -> Amount {
-        let text = Money::from_minor(minor, currency).to_decimal_string();
-        Amount(RawValue::from_string(text).expect("digits with a point are a JSON number"))
-    }
-}
+type Amount = Box<RawValue>;
 
 /// Where an event comes from.
 fn source(merchant: &str) -> String {
@@ -57,7 +48,7 @@ pub(crate) fn cloud_event(merchant: &str, event: &EventRow) -> Result<String, se
 }
 
 /// Epoch microseconds as RFC 3339, to the millisecond.
-pub(crate) fn time(us: i64) -> String {
+pub fn time(us: i64) -> String {
     jiff::Timestamp::from_millisecond(us.div_euclid(1000))
         .map_or_else(|_| "0000-01-01T00:00:00Z".to_owned(), |time| time.to_string())
 }
@@ -155,7 +146,7 @@ fn place(address: &Address) -> Place<'_> {
 /// What `order.created` and `order.processing` say: the whole order.
 pub(crate) fn order_data(order: &Order, customer: &Customer) -> Result<String, serde_json::Error> {
     let receipt = &order.receipt;
-    let money = |minor: i64| Amount::of(minor, order.currency);
+    let money = |minor: i64| Money::from_minor(minor, order.currency).to_json_number();
     let totals = &receipt.totals;
     let with_code = receipt.discounts.iter().filter(|off| off.kind == DiscountKind::Promotion);
     serde_json::to_string(&OrderData {
@@ -213,7 +204,7 @@ pub(crate) fn payment_data(order: &Order) -> Result<String, serde_json::Error> {
         order_id: &order.id,
         order_number: &order.number,
         customer_id: &order.customer,
-        amount: Amount::of(order.receipt.totals.total, order.currency),
+        amount: Money::from_minor(order.receipt.totals.total, order.currency).to_json_number(),
         currency: order.currency.code(),
         payment_id: &order.receipt.payment.reference,
         method: &order.receipt.payment.method,

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::{Currency, Exact, MoneyError, Rate};
 
@@ -136,6 +137,12 @@ impl Money {
         let all = format!("{:0width$}", self.minor.unsigned_abs(), width = digits + 1);
         let (major, minor) = all.split_at(all.len() - digits);
         if digits == 0 { format!("{sign}{major}") } else { format!("{sign}{major}.{minor}") }
+    }
+
+    /// The same as a JSON number with exactly these digits.
+    #[must_use]
+    pub fn to_json_number(&self) -> Box<RawValue> {
+        RawValue::from_string(self.to_decimal_string()).expect("digits with a point are a JSON number")
     }
 
     /// Reads decimal text exactly, never through a float. The text is a JSON number without an

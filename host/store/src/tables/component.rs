@@ -1,8 +1,6 @@
 //! Components by digest, and how each came to its state.
 
 use till_engine::ports::StoreError;
-use till_engine::step::Event;
-use uuid::Uuid;
 
 use crate::tx::{P, Row, Tx};
 
@@ -255,32 +253,5 @@ impl Tx {
             count += self.row(sql, &params).await?.map_or(Ok(0), |row| row.int(0))?;
         }
         Ok(count)
-    }
-
-    /// A fact for the outbox that belongs to no instance.
-    pub async fn put_event(
-        &mut self,
-        merchant: &str,
-        id: Uuid,
-        event: &Event,
-        now_us: i64,
-    ) -> Result<(), StoreError> {
-        let sql =
-            "INSERT INTO wf_outbox (merchant, uid, seq, n, topic, body, at_us) VALUES ($1,$2,0,0,$3,$4,$5)";
-        let body = event.body.to_string();
-        let params = [P::T(merchant), P::B(id.as_bytes()), P::T(&event.topic), P::T(&body), P::I(now_us)];
-        self.exec(sql, &params).await.map(|_| ())
-    }
-
-    /// The newest facts of the outbox under a topic that begins like this, newest first.
-    pub async fn events(
-        &mut self,
-        merchant: &str,
-        topic: &str,
-        limit: i64,
-    ) -> Result<Vec<(Event, i64)>, StoreError> {
-        let sql = "SELECT topic, body, at_us FROM wf_outbox WHERE merchant = $1 AND topic LIKE $2 ORDER BY uid DESC, seq DESC, n DESC LIMIT $3";
-        let rows = self.rows(sql, &[P::T(merchant), P::T(&format!("{topic}%")), P::I(limit)]).await?;
-        rows.iter().map(|row| Ok((Event { topic: row.text(0)?, body: row.json(1)? }, row.int(2)?))).collect()
     }
 }

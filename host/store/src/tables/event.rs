@@ -5,6 +5,7 @@
 //! relay works at a time and positions become visible in their order.
 
 use till_engine::ports::StoreError;
+use till_engine::step::Event;
 use uuid::Uuid;
 
 use crate::tx::{P, Row, Tx};
@@ -60,7 +61,7 @@ pub struct EventRow {
 pub struct DeliveryRow {
     /// Merchant.
     pub merchant: String,
-    /// `webhook:<id>`, `mail`, `sms`.
+    /// `webhook:<id>`.
     pub target: String,
     /// Of the event.
     pub position: i64,
@@ -118,6 +119,21 @@ fn delivery(row: &Row) -> Result<DeliveryRow, StoreError> {
 }
 
 impl Tx {
+    /// A fact for the outbox that belongs to no instance.
+    pub async fn put_event(
+        &mut self,
+        merchant: &str,
+        id: Uuid,
+        event: &Event,
+        now_us: i64,
+    ) -> Result<(), StoreError> {
+        let sql =
+            "INSERT INTO wf_outbox (merchant, uid, seq, n, topic, body, at_us) VALUES ($1,$2,0,0,$3,$4,$5)";
+        let body = event.body.to_string();
+        let params = [P::T(merchant), P::B(id.as_bytes()), P::T(&event.topic), P::T(&body), P::I(now_us)];
+        self.exec(sql, &params).await.map(|_| ())
+    }
+
     /// Whether facts wait in the outbox. A look costs no commit.
     pub async fn outbox_waits(&mut self) -> Result<bool, StoreError> {
         Ok(self.row("SELECT seq FROM wf_outbox LIMIT 1", &[]).await?.is_some())
@@ -256,14 +272,14 @@ impl Tx {
         Ok(taken)
     }
 
-    /// A delivery was made. Without effect where somebody else has taken it over since.
+    /// A delivery was made. False, as below: somebody else has taken it over since, and it is theirs.
     pub async fn delivered(
         &mut self,
         row: &DeliveryRow,
         told: &str,
         now_us: i64,
     ) -> Result<bool, StoreError> {
-        self.end_delivery(row, DELIVERED, told, now_us).await
+        self.note_delivery(row, DELIVERED, row.due_us, told, now_us).await
     }
 
     /// A delivery is given up.
@@ -273,27 +289,7 @@ impl Tx {
         told: &str,
         now_us: i64,
     ) -> Result<bool, StoreError> {
-        self.end_delivery(row, DEAD, told, now_us).await
-    }
-
-    async fn end_delivery(
-        &mut self,
-        row: &DeliveryRow,
-        state: i64,
-        told: &str,
-        now_us: i64,
-    ) -> Result<bool, StoreError> {
-        let sql = "UPDATE delivery SET state = $1, told = $2, updated_us = $3 WHERE merchant = $4 AND target = $5 AND position = $6 AND state = 0 AND attempts = $7";
-        let params = [
-            P::I(state),
-            P::T(told),
-            P::I(now_us),
-            P::T(&row.merchant),
-            P::T(&row.target),
-            P::I(row.position),
-            P::I(row.attempts),
-        ];
-        Ok(self.exec(sql, &params).await? == 1)
+        self.note_delivery(row, DEAD, row.due_us, told, now_us).await
     }
 
     /// A try failed: the next one is at `due_us`.
@@ -304,8 +300,20 @@ impl Tx {
         due_us: i64,
         now_us: i64,
     ) -> Result<bool, StoreError> {
-        let sql = "UPDATE delivery SET due_us = $1, told = $2, updated_us = $3 WHERE merchant = $4 AND target = $5 AND position = $6 AND state = 0 AND attempts = $7";
+        self.note_delivery(row, WAITING, due_us, told, now_us).await
+    }
+
+    async fn note_delivery(
+        &mut self,
+        row: &DeliveryRow,
+        state: i64,
+        due_us: i64,
+        told: &str,
+        now_us: i64,
+    ) -> Result<bool, StoreError> {
+        let sql = "UPDATE delivery SET state = $1, due_us = $2, told = $3, updated_us = $4 WHERE merchant = $5 AND target = $6 AND position = $7 AND state = 0 AND attempts = $8";
         let params = [
+            P::I(state),
             P::I(due_us),
             P::T(told),
             P::I(now_us),
