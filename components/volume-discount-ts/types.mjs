@@ -16,10 +16,10 @@ const wit = join(here, "..", "..", "wit");
 const files = readdirSync(wit).filter((name) => name.endsWith(".wit")).sort();
 const texts = files.map((name) => readFileSync(join(wit, name), "utf8"));
 const digest = createHash("sha256").update(texts.join("")).digest("hex");
-const source = "package till:checkout@0.1.1;\n" + texts.join("\n").replaceAll(/^package .*$/gm, "");
+const source = "package till:checkout@0.1.2;\n" + texts.join("\n").replaceAll(/^package .*$/gm, "");
 
 const modules = new Map();
-for (const world of ["pricing", "promotion", "shipping", "tax"]) {
+for (const world of ["pricing", "promotion", "risk", "shipping", "tax"]) {
     const made = generateTypes("till", {
         wit: { tag: "source", val: source },
         world,

@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 /// Workflows built into the binary; a folder of the operator's replaces them by name.
 pub const BUILT_IN: &[(&str, &str)] = &[
+    ("fulfilment.yaml", include_str!("../../workflows/fulfilment.yaml")),
     ("checkout.yaml", include_str!("../../workflows/checkout.yaml")),
     ("bench-8.yaml", include_str!("../../workflows/bench-8.yaml")),
     ("bench-8-strict.yaml", include_str!("../../workflows/bench-8-strict.yaml")),

@@ -78,6 +78,19 @@ const ROUTES: &[(&str, Who, Id, &str)] = &[
     ("GET /api/v1/orders", Shopper, Id::None, ""),
     ("GET /api/v1/orders/{order}", Shopper, Customers, ""),
     ("GET /api/v1/orders/{order}/events", Shopper, Customers, ""),
+    ("GET /api/v1/orders/{order}/tracking", Shopper, Customers, ""),
+    ("PUT /api/v1/orders/{order}/feedback", Shopper, Customers, r#"{"rating":5}"#),
+    ("GET /api/v1/orders/{order}/feedback", Shopper, Customers, ""),
+    // Products that nobody has are products that nobody has reviewed.
+    ("GET /api/v1/catalog/products/{product}/reviews", Shopper, Id::None, ""),
+    ("GET /api/v1/admin/shipments", ADMIN, Id::None, ""),
+    ("GET /api/v1/admin/shipments/{shipment}", ADMIN, Merchants, ""),
+    ("POST /api/v1/admin/shipments/{shipment}/scans", ADMIN, Merchants, r#"{"type":"other"}"#),
+    ("POST /api/v1/admin/shipments/{shipment}/book", ADMIN, Merchants, ""),
+    ("POST /api/v1/admin/shipments/{shipment}/cancel", ADMIN, Merchants, ""),
+    ("GET /api/v1/admin/shipments/{shipment}/label", ADMIN, Merchants, ""),
+    // The carrier's component verifies the signature.
+    ("POST /webhooks/{merchant}/carriers/{carrier}", Public, Id::None, ""),
     ("GET /api/v1/notifications", Shopper, Id::None, ""),
     ("POST /api/v1/notifications/read", Shopper, Id::None, ""),
     ("POST /api/v1/notifications/{notification}/read", Shopper, Customers, ""),
@@ -231,7 +244,8 @@ impl Things {
     /// The same with ids that never existed and look alike.
     fn absent(&self) -> Things {
         // These are no ids of things: they stay.
-        const STAY: [&str; 7] = ["workflow", "signal", "code", "metric", "gateway", "merchant", "warehouse"];
+        const STAY: [&str; 8] =
+            ["workflow", "signal", "code", "metric", "gateway", "carrier", "merchant", "warehouse"];
         let other = |id: &String| {
             let (start, end) = id.split_at(id.len() - 1);
             format!("{start}{}", if end == "0" { "1" } else { "0" })
@@ -283,14 +297,26 @@ async fn furnish(shop: &Shop) -> Things {
         assert!(Instant::now() < until, "the order is told to the shopper");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     };
+    let order = text(&order["orderId"]);
+    let path = format!("/api/v1/admin/shipments?orderId={order}");
+    let shipment = loop {
+        let all = call("GET", &path, None).await;
+        match all["shipments"].as_array().expect("a list").first() {
+            Some(first) if first["status"] == "READY" => break text(&first["shipmentId"]),
+            _ => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+        }
+        assert!(Instant::now() < until, "the parcel is booked: {all}");
+    };
     Things(vec![
+        ("shipment", shipment),
+        ("carrier", "default".to_owned()),
         ("product", "PROD-12345".to_owned()),
         ("sku", "SKU-ABC-001".to_owned()),
         ("warehouse", "US-WEST-01".to_owned()),
         ("customer", CUSTOMER.to_owned()),
         ("itemId", text(&cart["cart"]["items"][0]["id"])),
         ("sessionId", session),
-        ("order", text(&order["orderId"])),
+        ("order", order),
         ("notification", notification),
         ("workflow", "bench-8".to_owned()),
         ("instance", "mine1".to_owned()),

@@ -61,7 +61,7 @@ async fn pushed(shop: &Shop, body: &Value) -> (u16, Value) {
 
 /// A component of the other merchant's version of the contract: its version is written in its bytes.
 fn of_another_contract(mut wasm: Vec<u8>) -> Vec<u8> {
-    let (ours, theirs) = (b"@0.1.1", b"@0.2.0");
+    let (ours, theirs) = (b"@0.1.2", b"@0.2.0");
     let places: Vec<usize> = (0..wasm.len() - ours.len())
         .filter(|at| wasm[*at..].starts_with(ours) && wasm[..*at].ends_with(b"pricing-rules"))
         .collect();

@@ -11,6 +11,7 @@ mod crash;
 mod definition;
 mod events;
 mod expiry;
+mod fulfilment;
 mod hostile;
 mod http;
 mod kit;

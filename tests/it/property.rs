@@ -381,6 +381,12 @@ async fn real(shop: &Shop, admin: &str) -> Vec<(&'static str, String)> {
         ("code", "not-found".to_owned()),
         ("merchant", "demo".to_owned()),
         ("gateway", "default".to_owned()),
+        ("carrier", "default".to_owned()),
+        ("latitude", "37.7749".to_owned()),
+        ("longitude", "-122.4194".to_owned()),
+        ("at", "2024-08-10T14:30:00Z".to_owned()),
+        ("estimatedDeliveryTime", "2024-08-12T14:30:00Z".to_owned()),
+        ("type", "in_transit".to_owned()),
         ("type", "credit_card".to_owned()),
         ("shippingMethod", "standard".to_owned()),
         ("promotionCodes", "SUMMER2024".to_owned()),
@@ -391,7 +397,7 @@ async fn real(shop: &Shop, admin: &str) -> Vec<(&'static str, String)> {
     for name in ["sessionId", "checkoutSessionId", "session"] {
         real.push((name, session.clone()));
     }
-    for slot in ["pricing", "promotion", "tax", "shipping", "payment-gateway"] {
+    for slot in ["pricing", "promotion", "tax", "shipping", "payment-gateway", "risk", "carrier"] {
         real.push(("slot", slot.to_owned()));
     }
     for one in bound["components"].as_array().expect("bindings") {

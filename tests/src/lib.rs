@@ -28,6 +28,7 @@ use till_commerce::catalog::{Customer, Product, SavedAddress, SavedMethod};
 use till_commerce::checkout::Order;
 use till_commerce::checkout::steps::{CheckoutSteps, Numbers};
 use till_commerce::events::Events;
+use till_commerce::fulfilment::Shipment;
 use till_commerce::quote::Address;
 use till_commerce::settings::Settings;
 use till_commerce::{CHECKOUT, Phase, SessionView, Shop, ShopError, SubmitRequest};
@@ -51,6 +52,8 @@ pub const SKU: &str = "SKU-ABC-001";
 pub const WAREHOUSE: &str = "US-WEST-01";
 /// The shipped workflow.
 pub const WORKFLOW: &str = include_str!("../../workflows/checkout.yaml");
+/// The shipped workflow of parcels.
+pub const FULFILMENT: &str = include_str!("../../workflows/fulfilment.yaml");
 /// Longest wait for a fact. A test that needs it has failed.
 pub const PATIENCE: Duration = Duration::from_secs(40);
 /// A provider that answers at all answers within a few milliseconds.
@@ -129,6 +132,7 @@ pub fn demo_config(name: &str) -> Value {
         "tax-table" => include_str!("../../components/tax-table/demo.json"),
         "zone-shipping" => include_str!("../../components/zone-shipping/demo.json"),
         "sim-gateway" => include_str!("../../components/sim-gateway/demo.json"),
+        "sim-carrier" => include_str!("../../components/sim-carrier/demo.json"),
         other => panic!("there is no demo configuration of `{other}`"),
     };
     serde_json::from_str(text).expect("a demo configuration is JSON")
@@ -176,7 +180,9 @@ impl TestTill {
         let clock = Arc::new(SimClock(AtomicI64::new(START_US)));
         let host = format!("host-{}", Uuid::now_v7());
         let runner = Runner::new(store.clone(), steps, clock.clone(), &host);
-        runner.publish("*", WORKFLOW).await.expect("the shipped workflow is sound");
+        for workflow in [WORKFLOW, FULFILMENT] {
+            runner.publish("*", workflow).await.expect("the shipped workflow is sound");
+        }
         let shop = Arc::new(Shop::new(store.clone(), registry.clone(), runner.clone(), numbers));
         let events = Events::new(store.clone(), registry.clone(), clock.clone()).expect("a client");
         let events = Arc::new(events);
@@ -202,7 +208,9 @@ impl TestTill {
         }
         let mut config = demo_config("sim-gateway");
         config["base_url"] = json!(self.simulator.url);
-        self.push(Slot::PaymentGateway, "default", "sim-gateway", config, FailurePolicy::Refuse).await;
+        self.push(Slot::PaymentGateway, "default", "sim-gateway", config.clone(), FailurePolicy::Refuse)
+            .await;
+        self.push(Slot::Carrier, "default", "sim-carrier", config, FailurePolicy::Refuse).await;
         self.shop.put_product(MERCHANT, &headphones()).await.expect("a product");
         self.stock_is(10).await;
         self.shop.put_customer(MERCHANT, &customer(CUSTOMER), 1250).await.expect("a customer");
@@ -223,7 +231,7 @@ impl TestTill {
 
     /// A push as the merchant would make it.
     pub fn pushed(&self, slot: Slot, name: &str, guest_name: &str, config: Value) -> Push {
-        let gateway = slot == Slot::PaymentGateway;
+        let gateway = !slot.is_pure();
         Push {
             origins: if gateway { vec![self.simulator.url.clone()] } else { vec![] },
             allow_private_addresses: gateway,
@@ -340,6 +348,29 @@ impl TestTill {
         let log = self.events.log(MERCHANT, None, 0, 1_000).await.expect("the log");
         let events = log.iter().map(|(_, text)| serde_json::from_str::<Value>(text).expect("JSON"));
         events.filter(|event| event["type"] == topic).map(|mut event| event["data"].take()).collect()
+    }
+
+    /// Lets everything happen that follows from what has happened, parcels included, at this time of the clock.
+    pub async fn follow(&self) {
+        loop {
+            let mut moved = 0;
+            loop {
+                match self.events.relay().await.expect("a relay") {
+                    0 => break,
+                    told => moved += told,
+                }
+            }
+            moved += self.shop.start_shipments().await.expect("shipments");
+            self.runner.settle().await.expect("settle");
+            if moved == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Parcels of an order.
+    pub async fn parcels(&self, order: &str) -> Vec<Shipment> {
+        self.shop.shipments_of(MERCHANT, order).await.expect("the order's parcels")
     }
 
     /// Now, epoch microseconds.

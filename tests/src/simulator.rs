@@ -107,6 +107,33 @@ impl Simulator {
         self.admin("webhook", &json!({ "url": url, "secret": secret, "mode": mode })).await;
     }
 
+    /// How the next requests of an operation (`book`, `cancel`, `track`) go at the carrier.
+    pub async fn carrier_behaves(&self, operation: &str, behaviour: &str, times: usize) {
+        let body = json!({ "operation": operation, "behaviour": behaviour, "times": times });
+        self.admin("carrier/behaviour", &body).await;
+    }
+
+    /// Where the carrier's webhooks go from now on, signed with `secret`.
+    pub async fn scans_to(&self, url: &str, secret: &str, mode: &str) {
+        self.admin("carrier/webhook", &json!({ "url": url, "secret": secret, "mode": mode })).await;
+    }
+
+    /// The driver scans the parcel that was booked for a shipment.
+    pub async fn scan(&self, shipment: &str, scan: &Value) {
+        let request = self.client.post(format!("{}/admin/parcels/{shipment}/scans", self.url));
+        let request = request.header("content-type", "application/json").body(scan.to_string());
+        let response = request.send().await.expect("the carrier answers");
+        assert_eq!(response.status(), 200, "{:?}", response.text().await);
+    }
+
+    /// Parcels that the carrier has in its books, with their scans.
+    pub async fn parcels(&self) -> Vec<Value> {
+        let request = self.client.get(format!("{}/admin/parcels", self.url));
+        let text = request.send().await.expect("the carrier answers").text().await.expect("a whole answer");
+        let body: Value = serde_json::from_str(&text).expect("JSON");
+        body["parcels"].as_array().expect("a list").clone()
+    }
+
     async fn admin(&self, what: &str, body: &Value) {
         let request = self.client.post(format!("{}/admin/{what}", self.url));
         let request = request.header("content-type", "application/json").body(body.to_string());

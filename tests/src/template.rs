@@ -67,9 +67,10 @@ pub async fn template(folder: &Path, simulator: &str) {
         (Slot::Promotion, "10", "promotions", demo("promotions")),
         (Slot::Tax, "default", "tax-table", demo("tax-table")),
         (Slot::Shipping, "default", "zone-shipping", demo("zone-shipping")),
-        (Slot::PaymentGateway, "default", "sim-gateway", gateway),
+        (Slot::PaymentGateway, "default", "sim-gateway", gateway.clone()),
+        (Slot::Carrier, "default", "sim-carrier", gateway),
     ] {
-        let network = slot == Slot::PaymentGateway;
+        let network = !slot.is_pure();
         let push = Push {
             origins: if network { vec![simulator.to_owned()] } else { vec![] },
             allow_private_addresses: network,

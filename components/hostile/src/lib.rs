@@ -10,8 +10,8 @@ mod bindings {
         inline: "
             package till:hostile;
             world hostile {
-                include till:checkout/pricing@0.1.1;
-                include till:checkout/promotion@0.1.1;
+                include till:checkout/pricing@0.1.2;
+                include till:checkout/promotion@0.1.2;
             }
         ",
         world: "till:hostile/hostile",

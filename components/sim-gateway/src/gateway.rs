@@ -1,6 +1,6 @@
 //! What each function asks the provider, and what its answer means. Plain functions over records.
 
-use crate::api::{ByKey, Intent, Lost, Refusal, Request, Response, Send};
+use crate::api::{ByKey, Intent, Refusal};
 use crate::bindings::exports::till::checkout::payment_gateway_api::{
     Absence, ActionKind, Attempt, Capabilities, CaptureRequest, Decline, DeclineClass, FindBy, FindOutcome,
     FindRequest, FindResult, NextAction, PaymentRequest, PaymentResult, PaymentState, PaymentStatus,
@@ -8,6 +8,7 @@ use crate::bindings::exports::till::checkout::payment_gateway_api::{
 };
 use crate::bindings::till::checkout::types::{ComponentError, Money};
 use crate::config::detail;
+use crate::exchange::{Lost, Request, Response, Send};
 use serde_json::json;
 
 /// Kind of the reference to the provider's payment.

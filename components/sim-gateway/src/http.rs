@@ -1,7 +1,7 @@
 //! One request over the host's HTTP.
 
-use crate::api::{Lost, Request, Response};
 use crate::config::Config;
+use crate::exchange::{Lost, Request, Response};
 use wasip2::http::outgoing_handler;
 use wasip2::http::types::{
     ErrorCode, Fields, IncomingBody, IncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme,

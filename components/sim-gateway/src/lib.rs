@@ -6,6 +6,7 @@
 pub mod api;
 pub mod config;
 pub mod event;
+pub mod exchange;
 pub mod gateway;
 #[cfg(target_family = "wasm")]
 mod guest;

@@ -2,9 +2,9 @@
 //
 // Owns: which tier a line reaches and the amount that follows. Must not know: how the amount is split and
 // capped; the host does that by the merchant's policies.
-import { log } from "till:checkout/log@0.1.1";
-import type { CallContext, ComponentInfo, Line } from "till:checkout/types@0.1.1";
-import type { Candidate, LineState, PromotionRequest, PromotionResult } from "till:checkout/promotion-rules@0.1.1";
+import { log } from "till:checkout/log@0.1.2";
+import type { CallContext, ComponentInfo, Line } from "till:checkout/types@0.1.2";
+import type { Candidate, LineState, PromotionRequest, PromotionResult } from "till:checkout/promotion-rules@0.1.2";
 import { configOf, exact, problem, times } from "./till.ts";
 
 /** From so many units on, so much off each of them, in minor units of the cart's currency. */

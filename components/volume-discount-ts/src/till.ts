@@ -1,5 +1,5 @@
 // What a component in TypeScript needs beside the contract: exact amounts and typed errors.
-import type { CallContext, ComponentError } from "till:checkout/types@0.1.1";
+import type { CallContext, ComponentError } from "till:checkout/types@0.1.2";
 
 /**
  * Wraps the functions of a component so that no number is ever rounded without a word.
@@ -52,6 +52,10 @@ const AMOUNTS: Record<string, { request: Plan; result: Plan }> = {
     calculate: {
         request: [["lines", numbers("net")], ["shipping", numbers("net")]],
         result: [["entries", numbers("taxable", "rate", "amount")]],
+    },
+    assess: {
+        request: [["cart", CART], ["total", null], ["history", numbers("spent", "firstOrderMs")]],
+        result: [],
     },
     rates: {
         request: [

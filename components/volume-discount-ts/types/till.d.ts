@@ -1,6 +1,6 @@
-// The contract as TypeScript, made from wit/ (sha256 85fd432c304049f04a4130803fa16d4bb3b3a7ea39c6f9426086c9b1857a35cb) by jco.
+// The contract as TypeScript, made from wit/ (sha256 43532fb4ff065216655fb1ac71827d6be27b960bc201b9df8d319f9b73f3142b) by jco.
 
-declare module 'till:checkout/log@0.1.1' {
+declare module 'till:checkout/log@0.1.2' {
   /**
    * Never traps. Text above the limit is cut, and the report says so.
    */
@@ -19,7 +19,7 @@ declare module 'till:checkout/log@0.1.1' {
   export type Level = 'debug' | 'info' | 'warn' | 'error';
 }
 
-declare module 'till:checkout/pricing-rules@0.1.1' {
+declare module 'till:checkout/pricing-rules@0.1.2' {
   /**
    * Says what this component is. Must not depend on the merchant.
    */
@@ -28,13 +28,13 @@ declare module 'till:checkout/pricing-rules@0.1.1' {
    * Prices all lines of a cart.
    */
   export function price(ctx: CallContext, request: PriceRequest): PriceResult;
-  export type Attributes = import('till:checkout/types@0.1.1').Attributes;
-  export type CallContext = import('till:checkout/types@0.1.1').CallContext;
-  export type Cart = import('till:checkout/types@0.1.1').Cart;
-  export type ComponentError = import('till:checkout/types@0.1.1').ComponentError;
-  export type ComponentInfo = import('till:checkout/types@0.1.1').ComponentInfo;
-  export type Message = import('till:checkout/types@0.1.1').Message;
-  export type Reason = import('till:checkout/types@0.1.1').Reason;
+  export type Attributes = import('till:checkout/types@0.1.2').Attributes;
+  export type CallContext = import('till:checkout/types@0.1.2').CallContext;
+  export type Cart = import('till:checkout/types@0.1.2').Cart;
+  export type ComponentError = import('till:checkout/types@0.1.2').ComponentError;
+  export type ComponentInfo = import('till:checkout/types@0.1.2').ComponentInfo;
+  export type Message = import('till:checkout/types@0.1.2').Message;
+  export type Reason = import('till:checkout/types@0.1.2').Reason;
   export interface PriceRequest {
     cart: Cart,
     attributes: Attributes,
@@ -101,7 +101,7 @@ declare module 'till:checkout/pricing-rules@0.1.1' {
   }
 }
 
-declare module 'till:checkout/promotion-rules@0.1.1' {
+declare module 'till:checkout/promotion-rules@0.1.2' {
   /**
    * Says what this component is. Must not depend on the merchant.
    */
@@ -110,13 +110,13 @@ declare module 'till:checkout/promotion-rules@0.1.1' {
    * Proposes discounts for a priced cart.
    */
   export function evaluate(ctx: CallContext, request: PromotionRequest): PromotionResult;
-  export type Attributes = import('till:checkout/types@0.1.1').Attributes;
-  export type CallContext = import('till:checkout/types@0.1.1').CallContext;
-  export type Cart = import('till:checkout/types@0.1.1').Cart;
-  export type ComponentError = import('till:checkout/types@0.1.1').ComponentError;
-  export type ComponentInfo = import('till:checkout/types@0.1.1').ComponentInfo;
-  export type Message = import('till:checkout/types@0.1.1').Message;
-  export type Reason = import('till:checkout/types@0.1.1').Reason;
+  export type Attributes = import('till:checkout/types@0.1.2').Attributes;
+  export type CallContext = import('till:checkout/types@0.1.2').CallContext;
+  export type Cart = import('till:checkout/types@0.1.2').Cart;
+  export type ComponentError = import('till:checkout/types@0.1.2').ComponentError;
+  export type ComponentInfo = import('till:checkout/types@0.1.2').ComponentInfo;
+  export type Message = import('till:checkout/types@0.1.2').Message;
+  export type Reason = import('till:checkout/types@0.1.2').Reason;
   /**
    * A line as priced, with what earlier adjustments left of it.
    */
@@ -337,7 +337,105 @@ declare module 'till:checkout/promotion-rules@0.1.1' {
   }
 }
 
-declare module 'till:checkout/shipping-rates@0.1.1' {
+declare module 'till:checkout/risk-rules@0.1.2' {
+  /**
+   * Says what this component is. Must not depend on the merchant.
+   */
+  export function describe(): ComponentInfo;
+  /**
+   * Judges a payment that is about to be made.
+   */
+  export function assess(ctx: CallContext, request: RiskRequest): RiskResult;
+  export type Address = import('till:checkout/types@0.1.2').Address;
+  export type Attributes = import('till:checkout/types@0.1.2').Attributes;
+  export type CallContext = import('till:checkout/types@0.1.2').CallContext;
+  export type Cart = import('till:checkout/types@0.1.2').Cart;
+  export type ComponentError = import('till:checkout/types@0.1.2').ComponentError;
+  export type ComponentInfo = import('till:checkout/types@0.1.2').ComponentInfo;
+  export type Message = import('till:checkout/types@0.1.2').Message;
+  export type Reason = import('till:checkout/types@0.1.2').Reason;
+  /**
+   * What the shopper did lately, counted by the host.
+   */
+  export interface History {
+    /**
+     * Confirmed orders ever.
+     */
+    orders: number,
+    /**
+     * What they came to, in minor units of the cart's currency.
+     */
+    spent: number,
+    /**
+     * When the first of them was confirmed.
+     */
+    firstOrderMs?: number | null,
+    /**
+     * Orders begun in the last hour, and in the last day, this one not counted.
+     */
+    orders1h: number,
+    orders24h: number,
+    /**
+     * Payments declined in the last day.
+     */
+    declined24h: number,
+    /**
+     * Payments declined in this checkout.
+     */
+    declinedHere: number,
+  }
+  export interface RiskRequest {
+    cart: Cart,
+    /**
+     * What is about to be paid.
+     */
+    total: number,
+    shipping?: Address | null,
+    billing?: Address | null,
+    email: string,
+    /**
+     * Of the shopper's client. Empty: not known.
+     */
+    ip: string,
+    /**
+     * Means of payment: kind, brand and last digits, never a token.
+     */
+    methodKind: string,
+    methodBrand: string,
+    methodLast4: string,
+    history: History,
+    attributes: Attributes,
+  }
+  /**
+   * # Variants
+   *
+   * ## `"approve"`
+   *
+   * Go on.
+   * ## `"review"`
+   *
+   * A person of the merchant decides before money moves.
+   * ## `"deny"`
+   *
+   * The payment is not tried.
+   */
+  export type Decision = 'approve' | 'review' | 'deny';
+  export interface RiskResult {
+    decision: Decision,
+    /**
+     * 0 harmless to 1000 certain fraud; for showing and for statistics.
+     */
+    score: number,
+    /**
+     * Why, for the merchant. A review or denial has at least one.
+     */
+    reasons: Array<Reason>,
+    messages: Array<Message>,
+    attributes: Attributes,
+  }
+}
+
+declare module 'till:checkout/shipping-rates@0.1.2' {
   /**
    * Says what this component is. Must not depend on the merchant.
    */
@@ -346,15 +444,15 @@ declare module 'till:checkout/shipping-rates@0.1.1' {
    * Gives the options for each group.
    */
   export function rates(ctx: CallContext, request: RateRequest): RateResult;
-  export type Address = import('till:checkout/types@0.1.1').Address;
-  export type Attributes = import('till:checkout/types@0.1.1').Attributes;
-  export type CallContext = import('till:checkout/types@0.1.1').CallContext;
-  export type Cart = import('till:checkout/types@0.1.1').Cart;
-  export type ComponentError = import('till:checkout/types@0.1.1').ComponentError;
-  export type ComponentInfo = import('till:checkout/types@0.1.1').ComponentInfo;
-  export type Dimensions = import('till:checkout/types@0.1.1').Dimensions;
-  export type Message = import('till:checkout/types@0.1.1').Message;
-  export type Reason = import('till:checkout/types@0.1.1').Reason;
+  export type Address = import('till:checkout/types@0.1.2').Address;
+  export type Attributes = import('till:checkout/types@0.1.2').Attributes;
+  export type CallContext = import('till:checkout/types@0.1.2').CallContext;
+  export type Cart = import('till:checkout/types@0.1.2').Cart;
+  export type ComponentError = import('till:checkout/types@0.1.2').ComponentError;
+  export type ComponentInfo = import('till:checkout/types@0.1.2').ComponentInfo;
+  export type Dimensions = import('till:checkout/types@0.1.2').Dimensions;
+  export type Message = import('till:checkout/types@0.1.2').Message;
+  export type Reason = import('till:checkout/types@0.1.2').Reason;
   /**
    * A line, or some units of it, in a group.
    */
@@ -457,7 +555,7 @@ declare module 'till:checkout/shipping-rates@0.1.1' {
   }
 }
 
-declare module 'till:checkout/tables@0.1.1' {
+declare module 'till:checkout/tables@0.1.2' {
   /**
    * The value stored under `key`, or none. A table the binding does not have is empty.
    */
@@ -481,7 +579,7 @@ declare module 'till:checkout/tables@0.1.1' {
   export type TablesError = 'too-many-keys' | 'answer-too-large';
 }
 
-declare module 'till:checkout/tax-rules@0.1.1' {
+declare module 'till:checkout/tax-rules@0.1.2' {
   /**
    * Says what this component is. Must not depend on the merchant.
    */
@@ -490,15 +588,15 @@ declare module 'till:checkout/tax-rules@0.1.1' {
    * Gives all taxes of a checkout.
    */
   export function calculate(ctx: CallContext, request: TaxRequest): TaxResult;
-  export type Address = import('till:checkout/types@0.1.1').Address;
-  export type Attributes = import('till:checkout/types@0.1.1').Attributes;
-  export type CallContext = import('till:checkout/types@0.1.1').CallContext;
-  export type ComponentError = import('till:checkout/types@0.1.1').ComponentError;
-  export type ComponentInfo = import('till:checkout/types@0.1.1').ComponentInfo;
-  export type Customer = import('till:checkout/types@0.1.1').Customer;
-  export type LineKind = import('till:checkout/types@0.1.1').LineKind;
-  export type Message = import('till:checkout/types@0.1.1').Message;
-  export type Reason = import('till:checkout/types@0.1.1').Reason;
+  export type Address = import('till:checkout/types@0.1.2').Address;
+  export type Attributes = import('till:checkout/types@0.1.2').Attributes;
+  export type CallContext = import('till:checkout/types@0.1.2').CallContext;
+  export type ComponentError = import('till:checkout/types@0.1.2').ComponentError;
+  export type ComponentInfo = import('till:checkout/types@0.1.2').ComponentInfo;
+  export type Customer = import('till:checkout/types@0.1.2').Customer;
+  export type LineKind = import('till:checkout/types@0.1.2').LineKind;
+  export type Message = import('till:checkout/types@0.1.2').Message;
+  export type Reason = import('till:checkout/types@0.1.2').Reason;
   /**
    * A line after all discounts.
    */
@@ -601,7 +699,7 @@ declare module 'till:checkout/tax-rules@0.1.1' {
   }
 }
 
-declare module 'till:checkout/types@0.1.1' {
+declare module 'till:checkout/types@0.1.2' {
   /**
    * Name and value pairs. Names are unique within a list; unknown names are ignored.
    */

@@ -8,8 +8,8 @@ use utoipa::{Modify, OpenApi, ToSchema};
 
 use crate::problem::FieldError;
 use crate::routes::{
-    admin, analytics, cart, catalog, checkout, components, events, meta, notifications, orders, products,
-    secrets, tables, webhooks, workflows,
+    admin, analytics, cart, catalog, checkout, components, events, fulfilment, meta, notifications, orders,
+    products, secrets, tables, webhooks, workflows,
 };
 
 /// An error (RFC 9457). Further members depend on the code; every code has a page under `/problems/{code}`.
@@ -38,6 +38,8 @@ struct ProblemOut {
         cart::read, cart::clear, cart::add, cart::set, cart::remove, cart::validate, cart::merge,
         checkout::initiate, checkout::read, checkout::edit, checkout::submit, checkout::cancel, checkout::returned,
         orders::list, orders::read, orders::follow,
+        fulfilment::tracking, fulfilment::put_feedback, fulfilment::feedback, fulfilment::reviews, fulfilment::list,
+        fulfilment::read, fulfilment::tell, fulfilment::book, fulfilment::cancel, fulfilment::label, fulfilment::take,
         notifications::list, notifications::read, notifications::read_all,
         analytics::metric, analytics::rebuild,
         events::log, events::add, events::list, events::set, events::drop, events::deliveries, events::replay,

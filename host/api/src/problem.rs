@@ -384,6 +384,7 @@ impl From<ShopError> for Problem {
                 Problem::fields(told.take(TAKEN_MAX).collect())
             }
             ShopError::Refused { why } => Problem::new(Code::NotExpected, why),
+            ShopError::Unavailable { why } => Problem::new(Code::Unavailable, why),
             ShopError::Forged => Problem::new(Code::ForgedWebhook, "the signature does not match the body"),
             ShopError::KeyReused { .. } => {
                 Problem::new(Code::KeyReused, "the key was used for another request; use a fresh one")

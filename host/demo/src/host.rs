@@ -226,7 +226,7 @@ impl Shop {
         Ok(())
     }
 
-    /// Pushes the five components of the demo; gives a line for each.
+    /// Pushes the six components of the demo, and tells the carrier where its scans go; gives a line for each.
     pub fn push_all(&self, url: &str, simulator: &str) -> Result<Vec<String>> {
         let mut lines = Vec::new();
         for (slot, name, guest) in [
@@ -253,6 +253,12 @@ impl Shop {
             "webhook",
         ];
         lines.push(self.push(url, "payment-gateway", "default", "sim-gateway", &gateway, &origin)?);
+        lines.push(self.push(url, "carrier", "default", "sim-carrier", &gateway, &origin)?);
+        let scans =
+            json!({ "url": format!("{url}/webhooks/demo/carriers/default"), "secret": WEBHOOK_SECRET });
+        let target = self.client.post(format!("{simulator}/admin/carrier/webhook"));
+        let target = target.header("content-type", "application/json").body(scans.to_string()).send();
+        target.context("tell the carrier where its scans go")?.error_for_status()?;
         Ok(lines)
     }
 

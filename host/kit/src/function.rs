@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
-use till_sandbox::wit::{gateway, pricing, promotion, shipping, tax, types::ComponentError};
+use till_sandbox::wit::{carrier, gateway, pricing, promotion, risk, shipping, tax, types::ComponentError};
 use till_sandbox::{Answer, Call, Failure, Sandbox, Script, Slot};
 
 /// A function a component gives its host.
@@ -21,7 +21,9 @@ pub enum Function {
     Calculate,
     /// Of a shipping component.
     Rates,
-    /// This and all below: of a gateway.
+    /// Of a risk component.
+    Assess,
+    /// This and all to `VerifyEvent`: of a gateway.
     GetCapabilities,
     /// Makes the provider's object.
     Prepare,
@@ -39,6 +41,18 @@ pub enum Function {
     Find,
     /// Checks a webhook.
     VerifyEvent,
+    /// This and all below: of a carrier. Books a parcel.
+    Book,
+    /// Takes a booking back.
+    Cancel,
+    /// Asks what became of a booking.
+    FindBooking,
+    /// Asks where a parcel is.
+    Track,
+    /// Fetches what is stuck on the parcel.
+    FetchLabel,
+    /// Checks a webhook of a carrier.
+    VerifyScan,
 }
 
 /// What a function answered, as JSON in the order of the contract.
@@ -46,11 +60,12 @@ pub(crate) type Told = Result<Answer<Tree>, Failure>;
 
 impl Function {
     /// All of them.
-    pub const ALL: [Function; 13] = [
+    pub const ALL: [Function; 20] = [
         Function::Price,
         Function::Evaluate,
         Function::Calculate,
         Function::Rates,
+        Function::Assess,
         Function::GetCapabilities,
         Function::Prepare,
         Function::Authorize,
@@ -60,6 +75,12 @@ impl Function {
         Function::Refund,
         Function::Find,
         Function::VerifyEvent,
+        Function::Book,
+        Function::Cancel,
+        Function::FindBooking,
+        Function::Track,
+        Function::FetchLabel,
+        Function::VerifyScan,
     ];
 
     /// Its name in `wit/`.
@@ -69,6 +90,7 @@ impl Function {
             Function::Evaluate => "evaluate",
             Function::Calculate => "calculate",
             Function::Rates => "rates",
+            Function::Assess => "assess",
             Function::GetCapabilities => "get-capabilities",
             Function::Prepare => "prepare",
             Function::Authorize => "authorize",
@@ -78,6 +100,12 @@ impl Function {
             Function::Refund => "refund",
             Function::Find => "find",
             Function::VerifyEvent => "verify-event",
+            Function::Book => "book",
+            Function::Cancel => "cancel",
+            Function::FindBooking => "find-booking",
+            Function::Track => "track",
+            Function::FetchLabel => "fetch-label",
+            Function::VerifyScan => "verify-scan",
         }
     }
 
@@ -88,7 +116,22 @@ impl Function {
             Function::Evaluate => Slot::Promotion,
             Function::Calculate => Slot::Tax,
             Function::Rates => Slot::Shipping,
-            _ => Slot::PaymentGateway,
+            Function::Assess => Slot::Risk,
+            Function::Book
+            | Function::Cancel
+            | Function::FindBooking
+            | Function::Track
+            | Function::FetchLabel
+            | Function::VerifyScan => Slot::Carrier,
+            Function::GetCapabilities
+            | Function::Prepare
+            | Function::Authorize
+            | Function::Proceed
+            | Function::Capture
+            | Function::Void
+            | Function::Refund
+            | Function::Find
+            | Function::VerifyEvent => Slot::PaymentGateway,
         }
     }
 
@@ -99,7 +142,8 @@ impl Function {
             Slot::Promotion => Some(Function::Evaluate),
             Slot::Tax => Some(Function::Calculate),
             Slot::Shipping => Some(Function::Rates),
-            Slot::PaymentGateway => None,
+            Slot::Risk => Some(Function::Assess),
+            Slot::PaymentGateway | Slot::Carrier => None,
         }
     }
 
@@ -128,7 +172,7 @@ pub(crate) async fn call(
     defaults: Defaults<'_>,
     script: Arc<dyn Script>,
 ) -> Result<Told, DecodeError> {
-    let gateway = sandbox.scripted(script);
+    let (gateway, parcels) = (sandbox.scripted(script.clone()), sandbox.scripted_carrier(script));
     /// Reads the request, calls, and writes the answer.
     macro_rules! ask {
         ($on:expr, $name:ident, $request:ty) => {{
@@ -150,6 +194,13 @@ pub(crate) async fn call(
         Function::Refund => ask!(gateway, refund, gateway::RefundRequest),
         Function::Find => ask!(gateway, find, gateway::FindRequest),
         Function::VerifyEvent => ask!(sandbox, verify_event, gateway::WebhookRequest),
+        Function::Assess => ask!(sandbox, assess, risk::RiskRequest),
+        Function::Book => ask!(parcels, book, carrier::Consignment),
+        Function::Cancel => ask!(parcels, cancel_booking, carrier::Consignment),
+        Function::FindBooking => ask!(parcels, find_booking, carrier::Consignment),
+        Function::Track => ask!(parcels, track, carrier::Consignment),
+        Function::FetchLabel => ask!(parcels, fetch_label, carrier::Consignment),
+        Function::VerifyScan => ask!(sandbox, verify_scan, carrier::WebhookRequest),
     })
 }
 
@@ -170,6 +221,13 @@ pub(crate) fn answer(function: Function, written: Value) -> Result<Tree, DecodeE
         }
         Function::Find => read::<gateway::FindResult>(written),
         Function::VerifyEvent => read::<gateway::WebhookResult>(written),
+        Function::Assess => read::<risk::RiskResult>(written),
+        Function::Book => read::<carrier::BookResult>(written),
+        Function::Cancel => read::<carrier::CancelResult>(written),
+        Function::FindBooking => read::<carrier::FindResult>(written),
+        Function::Track => read::<carrier::TrackResult>(written),
+        Function::FetchLabel => read::<carrier::Label>(written),
+        Function::VerifyScan => read::<carrier::WebhookResult>(written),
     }
 }
 

@@ -6,6 +6,7 @@
 use crate::Function;
 use crate::decode::snake;
 use serde_json::{Map, Value, json};
+use till_sandbox::Slot;
 
 /// An idempotency key as the host makes them: 32 characters `a-z2-7`.
 const KEY: &str = "kitkitkitkitkitkitkitkitkitkitki";
@@ -44,7 +45,14 @@ pub(crate) fn whole(short: &Short<'_>) -> Result<Value, Wrong> {
         }
     } else {
         if short.cart.is_some() {
-            let what = "gateways see no cart: write `request` with an `attempt`".to_owned();
+            let what = format!(
+                "a {} sees no cart: write `request`{}",
+                short.function.slot(),
+                match short.function.slot() {
+                    Slot::PaymentGateway => " with an `attempt`",
+                    _ => "",
+                }
+            );
             return Err(("cart".to_owned(), what));
         }
         attempt(short, &mut request);
@@ -120,6 +128,7 @@ fn derive(short: &Short<'_>, request: &mut Map<String, Value>, cart: Value) -> R
             or_insert(request, "groups", json!([group]));
             or_insert(request, "goods_total", sum.into());
         }
+        Function::Assess => or_insert(request, "total", sum.into()),
         _ => {}
     }
     cart.insert("lines".to_owned(), lines.into_iter().map(Value::Object).collect());
@@ -215,6 +224,22 @@ pub(crate) fn defaults(currency: &str) -> impl Fn(&str, &str) -> Option<Value> {
             ("CaptureRequest", "final_capture") => json!(true),
             ("RefundRequest", "refund_id") => json!("refund_1"),
             ("RefundRequest", "reason") => json!(""),
+            ("RiskRequest", "email") => json!("shopper@example.com"),
+            ("RiskRequest", "ip") => json!("203.0.113.1"),
+            ("RiskRequest", "method_kind") => json!("credit_card"),
+            ("RiskRequest", "method_brand") => json!("visa"),
+            ("RiskRequest", "method_last4") => json!("4242"),
+            ("RiskRequest", "history") => json!({}),
+            ("History", name) if name != "first_order_ms" => json!(0),
+            ("Consignment", "key") => json!(KEY),
+            ("Consignment", "shipment") => json!("shp_1"),
+            ("Consignment", "order") => json!("ord_1"),
+            ("Consignment", "order_number") => json!("ORD-1"),
+            ("Consignment", "method") => json!("standard"),
+            ("Consignment", "email") => json!("shopper@example.com"),
+            ("Consignment", "carrier" | "service" | "notes") => json!(""),
+            ("Consignment" | "ParcelLine", "weight_g") => json!(0),
+            ("ParcelLine", "units") => json!(1),
             _ => return None,
         })
     }

@@ -125,8 +125,8 @@ impl BindingBody {
                 format!("a component for {slot} has no network and no signatures"),
             ));
         }
-        if slot == Slot::PaymentGateway && self.policy != FailurePolicy::Refuse {
-            let why = "a gateway that fails has only `refuse`: whether money moved is asked, never guessed";
+        if !slot.is_pure() && self.policy != FailurePolicy::Refuse {
+            let why = format!("a {slot} that fails has only `refuse`: what it did is asked, never guessed");
             return Err(Error::field("policy", why));
         }
         match (self.policy, &self.fallback) {

@@ -258,17 +258,16 @@ impl Registry {
         if let Stage::Canary { share_ppm, .. } = push.stage {
             check_share(share_ppm)?;
         }
-        if push.slot == Slot::PaymentGateway && push.stage == Stage::Shadow {
-            return Err(Error::field(
-                "stage",
-                "a gateway moves money: it cannot run as a shadow; use a canary",
-            ));
+        if !push.slot.is_of_quote() && push.stage == Stage::Shadow {
+            let why =
+                format!("only what makes up a quote can run as a shadow; use a canary for {}", push.slot);
+            return Err(Error::field("stage", why));
         }
         let mut body = self.body(merchant, &push).await?;
         let mut fallback_implied = false;
         if let Stage::Canary { .. } = push.stage
             && push.policy.is_none()
-            && push.slot != Slot::PaymentGateway
+            && push.slot.is_pure()
         {
             let active = self.in_use(merchant).await?;
             let active = active.binding(push.slot, &push.name).filter(|binding| !binding.digest.is_empty());

@@ -1,6 +1,6 @@
 //! The contract of `wit/` as Rust: everything here is generated from those files.
 //!
-//! Owns nothing else. One world that includes the five worlds of the contract is generated, so that
+//! Owns nothing else. One world that includes all worlds of the contract is generated, so that
 //! they share one set of types: a [`types::Cart`] priced by one component is the same record that the
 //! next one gets. The records also serialise, because the host records them in its journal.
 
@@ -14,16 +14,18 @@ mod generated {
         inline: "
             package till:host;
             world all-slots {
-                include till:checkout/pricing@0.1.1;
-                include till:checkout/promotion@0.1.1;
-                include till:checkout/tax@0.1.1;
-                include till:checkout/shipping@0.1.1;
-                include till:checkout/payment-gateway@0.1.1;
+                include till:checkout/pricing@0.1.2;
+                include till:checkout/promotion@0.1.2;
+                include till:checkout/tax@0.1.2;
+                include till:checkout/shipping@0.1.2;
+                include till:checkout/payment-gateway@0.1.2;
+                include till:checkout/risk@0.1.2;
+                include till:checkout/carrier@0.1.2;
             }
         ",
         world: "till:host/all-slots",
         additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
-        exports: { "till:checkout/payment-gateway-api": async },
+        exports: { "till:checkout/payment-gateway-api": async, "till:checkout/carrier-api": async },
     });
 }
 
@@ -35,7 +37,8 @@ pub(crate) mod imports {
 /// What the host calls: one module for each interface a guest gives it, with its typed functions.
 pub(crate) mod exports {
     pub(crate) use super::generated::exports::till::checkout::{
-        payment_gateway_api, pricing_rules, promotion_rules, shipping_rates, tax_rules,
+        carrier_api, payment_gateway_api, pricing_rules, promotion_rules, risk_rules, shipping_rates,
+        tax_rules,
     };
 }
 
@@ -83,5 +86,21 @@ pub mod gateway {
         FindBy, FindOutcome, FindRequest, FindResult, Instrument, NextAction, Operation, PaymentLine,
         PaymentRequest, PaymentResult, PaymentState, PaymentStatus, PrepareResult, ProceedRequest, Reference,
         RefundRequest, Shopper, Snapshot, TookEffect, VoidRequest, WebhookRequest, WebhookResult,
+    };
+}
+
+/// Records of the world `risk`.
+pub mod risk {
+    pub use super::generated::exports::till::checkout::risk_rules::{
+        Decision, History, RiskRequest, RiskResult,
+    };
+}
+
+/// Records of the world `carrier`.
+pub mod carrier {
+    pub use super::generated::exports::till::checkout::carrier_api::{
+        Absence, BookResult, BookStatus, Booking, BookingState, CancelResult, CancelStatus, Consignment,
+        FindResult, Label, ParcelLine, Partner, Position, Reference, Refusal, Scan, ScanKind, TrackResult,
+        WebhookRequest, WebhookResult,
     };
 }

@@ -1,7 +1,7 @@
 //! Bytes to a checked component.
 
 use crate::bindings::exports::{
-    payment_gateway_api, pricing_rules, promotion_rules, shipping_rates, tax_rules,
+    carrier_api, payment_gateway_api, pricing_rules, promotion_rules, risk_rules, shipping_rates, tax_rules,
 };
 use crate::error::Offender;
 use crate::limits::COMPONENT_BYTES_MAX;
@@ -150,6 +150,8 @@ pub(crate) enum Exports {
     Tax(tax_rules::GuestIndices),
     Shipping(shipping_rates::GuestIndices),
     Gateway(payment_gateway_api::GuestIndices),
+    Risk(risk_rules::GuestIndices),
+    Carrier(carrier_api::GuestIndices),
 }
 
 /// What can be seen without compiling.
@@ -244,6 +246,8 @@ pub(crate) fn check(
         Slot::PaymentGateway => {
             Exports::Gateway(payment_gateway_api::GuestIndices::new(&pre).map_err(broken)?)
         }
+        Slot::Risk => Exports::Risk(risk_rules::GuestIndices::new(&pre).map_err(broken)?),
+        Slot::Carrier => Exports::Carrier(carrier_api::GuestIndices::new(&pre).map_err(broken)?),
     };
     Ok((Guest { pre, exports }, contract))
 }
@@ -263,7 +267,7 @@ fn is_component(bytes: &[u8]) -> Result<(), LoadError> {
 fn refuse_import(slot: Slot, import: &str) -> Option<String> {
     let (interface, version) = split(import);
     let wasi = WASI_EVERYWHERE.contains(&interface) || interface == PREOPENS;
-    let gateway_only = HTTP.contains(&interface) || interface == SIGNING;
+    let network_only = HTTP.contains(&interface) || interface == SIGNING;
     let track = if wasi || HTTP.contains(&interface) {
         WASI_TRACK
     } else if TILL_EVERYWHERE.contains(&interface) || interface == SIGNING {
@@ -273,8 +277,8 @@ fn refuse_import(slot: Slot, import: &str) -> Option<String> {
     } else {
         return Some("unknown to this host".to_owned());
     };
-    if gateway_only && slot.is_pure() {
-        return Some(format!("given to {} only", Slot::PaymentGateway));
+    if network_only && slot.is_pure() {
+        return Some(format!("given to {} and {} only", Slot::PaymentGateway, Slot::Carrier));
     }
     let (major, minor) = track;
     match version.and_then(track_of) {

@@ -175,24 +175,33 @@ impl Sandbox {
         let ctx = nobody();
         let state = State::new(slot, &ctx, Binding::empty(), &limits, Network::None);
         let mut run = call::Run::new(&self.engine, state, limits, slot)?;
-        let result = match &guest.exports {
-            Exports::Gateway(indices) => {
+        /// Asks a pure guest to its end.
+        macro_rules! now {
+            ($indices:ident) => {
+                run.now(|store| {
+                    let instance = guest.pre.instantiate(&mut *store)?;
+                    $indices.load(&mut *store, &instance)?.call_describe(store)
+                })
+            };
+        }
+        /// Asks a guest that may wait for the network, of which there is none here.
+        macro_rules! in_time {
+            ($indices:ident) => {{
                 let (time, store) = (run.time(), run.store());
                 runtime.block_on(time.hold(async {
                     let instance = guest.pre.instantiate_async(&mut *store).await?;
-                    indices.load(&mut *store, &instance)?.call_describe(store).await
+                    $indices.load(&mut *store, &instance)?.call_describe(store).await
                 }))
-            }
-            pure => run.now(|store| {
-                let instance = guest.pre.instantiate(&mut *store)?;
-                match pure {
-                    Exports::Pricing(indices) => indices.load(&mut *store, &instance)?.call_describe(store),
-                    Exports::Promotion(indices) => indices.load(&mut *store, &instance)?.call_describe(store),
-                    Exports::Tax(indices) => indices.load(&mut *store, &instance)?.call_describe(store),
-                    Exports::Shipping(indices) => indices.load(&mut *store, &instance)?.call_describe(store),
-                    Exports::Gateway(_) => unreachable!("gateways are asked in the other branch"),
-                }
-            }),
+            }};
+        }
+        let result = match &guest.exports {
+            Exports::Pricing(indices) => now!(indices),
+            Exports::Promotion(indices) => now!(indices),
+            Exports::Tax(indices) => now!(indices),
+            Exports::Shipping(indices) => now!(indices),
+            Exports::Risk(indices) => now!(indices),
+            Exports::Gateway(indices) => in_time!(indices),
+            Exports::Carrier(indices) => in_time!(indices),
         };
         run.finish(result).map(|(info, _)| info)
     }

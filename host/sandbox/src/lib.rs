@@ -39,7 +39,7 @@ mod table;
 mod turns;
 
 pub use binding::{Binding, Origin, OriginError, Secret};
-pub use call::{Answer, Call, ScriptedGateway};
+pub use call::{Answer, Call, ScriptedCarrier, ScriptedGateway};
 pub use compile::{COMPILE_CPU_S, Compiler, compile_file};
 pub use component::{Component, Digest, Outside};
 pub use engine::{Sandbox, SandboxConfig};
@@ -56,5 +56,5 @@ pub use table::{
 
 /// The records of the contract, as plain data for the rest of the house.
 pub mod wit {
-    pub use crate::bindings::{gateway, pricing, promotion, shipping, tax, types};
+    pub use crate::bindings::{carrier, gateway, pricing, promotion, risk, shipping, tax, types};
 }

@@ -18,17 +18,28 @@ pub enum Slot {
     Shipping,
     /// Moves money.
     PaymentGateway,
+    /// Whether a payment looks like fraud.
+    Risk,
+    /// Brings parcels.
+    Carrier,
 }
 
 /// The text names no slot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no slot `{0}`: use pricing, promotion, tax, shipping or payment-gateway")]
+#[error("there is no slot `{0}`: use pricing, promotion, tax, shipping, payment-gateway, risk or carrier")]
 pub struct UnknownSlot(pub String);
 
 impl Slot {
     /// All slots, in the order in which a checkout asks them.
-    pub const ALL: [Slot; 5] =
-        [Slot::Pricing, Slot::Promotion, Slot::Tax, Slot::Shipping, Slot::PaymentGateway];
+    pub const ALL: [Slot; 7] = [
+        Slot::Pricing,
+        Slot::Promotion,
+        Slot::Tax,
+        Slot::Shipping,
+        Slot::PaymentGateway,
+        Slot::Risk,
+        Slot::Carrier,
+    ];
 
     /// Its name, which is the name of its world in the contract.
     pub fn as_str(self) -> &'static str {
@@ -38,6 +49,8 @@ impl Slot {
             Slot::Tax => "tax",
             Slot::Shipping => "shipping",
             Slot::PaymentGateway => "payment-gateway",
+            Slot::Risk => "risk",
+            Slot::Carrier => "carrier",
         }
     }
 
@@ -49,12 +62,19 @@ impl Slot {
             Slot::Tax => "till:checkout/tax-rules",
             Slot::Shipping => "till:checkout/shipping-rates",
             Slot::PaymentGateway => "till:checkout/payment-gateway-api",
+            Slot::Risk => "till:checkout/risk-rules",
+            Slot::Carrier => "till:checkout/carrier-api",
         }
+    }
+
+    /// True where its answers make up the quote that a shopper sees.
+    pub fn is_of_quote(self) -> bool {
+        matches!(self, Slot::Pricing | Slot::Promotion | Slot::Tax | Slot::Shipping)
     }
 
     /// True where the world has no network, so that the same input gives the same bytes.
     pub fn is_pure(self) -> bool {
-        self != Slot::PaymentGateway
+        !matches!(self, Slot::PaymentGateway | Slot::Carrier)
     }
 }
 
@@ -82,6 +102,6 @@ mod tests {
             assert_eq!(slot.to_string().parse(), Ok(slot));
             assert_eq!(serde_json::to_string(&slot).unwrap(), format!("\"{slot}\""));
         }
-        assert_eq!("risk".parse::<Slot>(), Err(UnknownSlot("risk".into())));
+        assert_eq!("fraud".parse::<Slot>(), Err(UnknownSlot("fraud".into())));
     }
 }

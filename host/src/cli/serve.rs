@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use till_api::{App, Auth};
+use till_commerce::Shop;
 use till_commerce::events::Events;
 use till_registry::Collected;
 
@@ -124,7 +125,7 @@ pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
             }
         }
     });
-    let tell = tokio::spawn(tell(house.events.clone()));
+    let tell = tokio::spawn(tell(house.events.clone(), house.shop.clone()));
     let deliver = tokio::spawn(deliver(house.events.clone()));
     let tidy = tokio::spawn(async {
         loop {
@@ -152,10 +153,14 @@ pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Moves what happened into the log, for as long as the host runs.
-async fn tell(events: Arc<Events>) {
+/// Moves what happened into the log and begins the parcels that follow, for as long as the host runs.
+async fn tell(events: Arc<Events>, shop: Arc<Shop>) {
     loop {
-        match events.relay().await {
+        let told = events.relay().await;
+        if let Err(error) = shop.start_shipments().await {
+            tracing::warn!(%error, "begin parcels");
+        }
+        match told {
             // There may be more.
             Ok(told) if told > 0 => continue,
             Ok(_) => {}

@@ -279,6 +279,53 @@ CREATE TABLE IF NOT EXISTS purchase (           -- an order; the plain word is r
 CREATE INDEX IF NOT EXISTS purchase_customer ON purchase (merchant, customer, created_us);
 CREATE INDEX IF NOT EXISTS purchase_uid ON purchase (merchant, uid);
 
+CREATE TABLE IF NOT EXISTS shipment (           -- a parcel of an order; its workflow has the same id
+  merchant    TEXT NOT NULL,
+  id          TEXT NOT NULL,
+  purchase    TEXT NOT NULL,
+  status      TEXT NOT NULL,                    -- NEW: no workflow yet
+  tracking    TEXT NOT NULL,                    -- number of the carrier; '' before it is booked
+  body        TEXT NOT NULL,
+  created_us  {INT} NOT NULL,
+  updated_us  {INT} NOT NULL,
+  PRIMARY KEY (merchant, id)
+){BIG};
+CREATE INDEX IF NOT EXISTS shipment_purchase ON shipment (merchant, purchase, id);
+CREATE INDEX IF NOT EXISTS shipment_age ON shipment (merchant, created_us, id);
+CREATE INDEX IF NOT EXISTS shipment_tracking ON shipment (merchant, tracking) WHERE tracking <> '';
+CREATE INDEX IF NOT EXISTS shipment_new ON shipment (created_us) WHERE status = 'NEW';
+
+CREATE TABLE IF NOT EXISTS shipment_scan (      -- append only: what was told of a parcel, once by the teller's id
+  merchant    TEXT NOT NULL,
+  shipment    TEXT NOT NULL,
+  id          TEXT NOT NULL,
+  at_us       {INT} NOT NULL,
+  body        TEXT NOT NULL,
+  PRIMARY KEY (merchant, shipment, id)
+){BIG};
+CREATE INDEX IF NOT EXISTS shipment_scan_time ON shipment_scan (merchant, shipment, at_us, id);
+
+CREATE TABLE IF NOT EXISTS feedback (           -- what a shopper thought of an order
+  merchant    TEXT NOT NULL,
+  purchase    TEXT NOT NULL,
+  customer    TEXT NOT NULL,
+  rating      {INT} NOT NULL CHECK (rating BETWEEN 1 AND 5),
+  body        TEXT NOT NULL,
+  at_us       {INT} NOT NULL,
+  PRIMARY KEY (merchant, purchase)
+){BIG};
+
+CREATE TABLE IF NOT EXISTS review (             -- a shopper's word on a product that was delivered
+  merchant    TEXT NOT NULL,
+  product     TEXT NOT NULL,
+  purchase    TEXT NOT NULL,
+  rating      {INT} NOT NULL CHECK (rating BETWEEN 1 AND 5),
+  body        TEXT NOT NULL,
+  at_us       {INT} NOT NULL,
+  PRIMARY KEY (merchant, product, purchase)
+){BIG};
+CREATE INDEX IF NOT EXISTS review_age ON review (merchant, product, at_us, purchase);
+
 CREATE TABLE IF NOT EXISTS number_block (       -- numbers are handed out in blocks; gaps are allowed
   merchant    TEXT NOT NULL,
   series      TEXT NOT NULL,

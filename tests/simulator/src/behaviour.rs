@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 
 /// What a request does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -83,15 +84,20 @@ impl Behaviour {
 }
 
 /// Behaviours set for the next requests of an operation. They come before what the token says.
-#[derive(Default)]
-pub struct Script(HashMap<Operation, VecDeque<Behaviour>>);
+pub struct Script<K>(HashMap<K, VecDeque<Behaviour>>);
 
-impl Script {
-    pub fn set(&mut self, operation: Operation, behaviour: Behaviour, times: usize) {
+impl<K> Default for Script<K> {
+    fn default() -> Self {
+        Script(HashMap::new())
+    }
+}
+
+impl<K: Eq + Hash> Script<K> {
+    pub fn set(&mut self, operation: K, behaviour: Behaviour, times: usize) {
         self.0.entry(operation).or_default().extend(std::iter::repeat_n(behaviour, times));
     }
 
-    pub fn next(&mut self, operation: Operation) -> Option<Behaviour> {
-        self.0.get_mut(&operation)?.pop_front()
+    pub fn next(&mut self, operation: &K) -> Option<Behaviour> {
+        self.0.get_mut(operation)?.pop_front()
     }
 }

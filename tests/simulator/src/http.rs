@@ -24,13 +24,11 @@ struct Inner {
     ledger: Ledger,
     api_key: String,
     client: reqwest::Client,
-    script: Mutex<Script>,
+    script: Mutex<Script<Operation>>,
     webhook: Mutex<Option<Target>>,
 }
 
 pub fn router(ledger: Ledger, api_key: String) -> anyhow::Result<Router> {
-    // Err: somebody installed a provider before us, and theirs will do.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().build()?;
     let provider = Provider(Arc::new(Inner {
         ledger,
@@ -139,9 +137,7 @@ async fn set_webhook(State(provider): State<Provider>, Json(target): Json<Target
 
 impl Provider {
     fn knows(&self, headers: &HeaderMap) -> bool {
-        headers
-            .get(header::AUTHORIZATION)
-            .is_some_and(|value| value.as_bytes() == format!("Bearer {}", self.0.api_key).as_bytes())
+        knows(&self.0.api_key, headers)
     }
 
     async fn change(
@@ -160,7 +156,7 @@ impl Provider {
         let Ok(body) = serde_json::from_slice::<Value>(&body) else {
             return answer(error(400, "bad_request", "the body is not JSON"));
         };
-        let scripted = self.0.script.lock().unwrap_or_else(PoisonError::into_inner).next(operation);
+        let scripted = self.0.script.lock().unwrap_or_else(PoisonError::into_inner).next(&operation);
         let behaviour = scripted.unwrap_or_else(|| match operation {
             Operation::Authorize => Behaviour::of_token(body["token"].as_str().unwrap_or_default()),
             _ => Behaviour::Ok,
@@ -174,14 +170,8 @@ impl Provider {
     }
 
     async fn carry_out(self, change: Change, behaviour: Behaviour) -> Response<Body> {
-        if behaviour.loses_request() {
-            if behaviour == Behaviour::TimeoutBefore {
-                tokio::time::sleep(NEVER).await;
-            }
-            return answer(error(500, "internal", "something broke"));
-        }
-        if behaviour == Behaviour::Slow {
-            tokio::time::sleep(SLOW).await;
+        if let Some(lost) = lose(behaviour).await {
+            return lost;
         }
         let reply = match self.0.ledger.change(&change, behaviour) {
             Ok(reply) => reply,
@@ -194,20 +184,7 @@ impl Provider {
         if !reply.fresh {
             return answer(reply);
         }
-        match behaviour {
-            Behaviour::TimeoutAfter => {
-                tokio::time::sleep(NEVER).await;
-                answer(reply)
-            }
-            Behaviour::Error500After => answer(error(500, "internal", "something broke")),
-            Behaviour::GarbageAfter => raw(Body::from("<html>Bad gateway?</html>"), None),
-            Behaviour::CutAfter => {
-                let text = reply.body.to_string();
-                let length = text.len() + 100;
-                raw(Body::from_stream(cut(text)), Some(length))
-            }
-            _ => answer(reply),
-        }
+        deliver(behaviour, reply).await
     }
 
     async fn tell(&self, change: &Change, intent: &Value) {
@@ -224,13 +201,52 @@ impl Provider {
     }
 }
 
+/// The caller has the key.
+pub fn knows(api_key: &str, headers: &HeaderMap) -> bool {
+    headers
+        .get(header::AUTHORIZATION)
+        .is_some_and(|value| value.as_bytes() == format!("Bearer {api_key}").as_bytes())
+}
+
+/// What comes before anything is done. Some: it is not done at all.
+pub async fn lose(behaviour: Behaviour) -> Option<Response<Body>> {
+    if behaviour.loses_request() {
+        if behaviour == Behaviour::TimeoutBefore {
+            tokio::time::sleep(NEVER).await;
+        }
+        return Some(answer(error(500, "internal", "something broke")));
+    }
+    if behaviour == Behaviour::Slow {
+        tokio::time::sleep(SLOW).await;
+    }
+    None
+}
+
+/// The answer to what was done, or what becomes of it.
+pub async fn deliver(behaviour: Behaviour, reply: Reply) -> Response<Body> {
+    match behaviour {
+        Behaviour::TimeoutAfter => {
+            tokio::time::sleep(NEVER).await;
+            answer(reply)
+        }
+        Behaviour::Error500After => answer(error(500, "internal", "something broke")),
+        Behaviour::GarbageAfter => raw(Body::from("<html>Bad gateway?</html>"), None),
+        Behaviour::CutAfter => {
+            let text = reply.body.to_string();
+            let length = text.len() + 100;
+            raw(Body::from_stream(cut(text)), Some(length))
+        }
+        _ => answer(reply),
+    }
+}
+
 /// A body that breaks off.
 fn cut(text: String) -> impl futures::Stream<Item = Result<Bytes, std::io::Error>> {
     let broken = std::io::Error::other("cut off on purpose");
     futures::stream::iter([Ok(Bytes::from(text)), Err(broken)])
 }
 
-fn answer(reply: Reply) -> Response<Body> {
+pub fn answer(reply: Reply) -> Response<Body> {
     let mut response = Response::new(Body::from(reply.body.to_string()));
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
@@ -245,17 +261,17 @@ fn raw(body: Body, length: Option<usize>) -> Response<Body> {
     response
 }
 
-fn failed(broken: &anyhow::Error) -> Response<Body> {
+pub fn failed(broken: &anyhow::Error) -> Response<Body> {
     eprintln!("simulator: {broken:#}");
     answer(error(500, "simulator_broken", "the simulator itself failed"))
 }
 
-fn unauthorized() -> Reply {
+pub fn unauthorized() -> Reply {
     error(401, "unauthorized", "the key is wrong")
 }
 
 #[expect(clippy::disallowed_methods, reason = "the provider is another machine, with a clock of its own")]
-fn now_ms() -> u64 {
+pub fn now_ms() -> u64 {
     let now = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }

@@ -7,6 +7,7 @@ pub(crate) mod catalog;
 pub(crate) mod checkout;
 pub(crate) mod components;
 pub(crate) mod events;
+pub mod fulfilment;
 pub(crate) mod meta;
 pub(crate) mod notifications;
 pub(crate) mod orders;
@@ -57,6 +58,16 @@ pub(crate) fn all() -> Router<App> {
         .route("/api/v1/admin/webhooks/{id}/replay", post(events::replay))
         .route("/api/v1/orders/{id}", get(orders::read))
         .route("/api/v1/orders/{id}/events", get(orders::follow))
+        .route("/api/v1/orders/{id}/tracking", get(fulfilment::tracking))
+        .route("/api/v1/orders/{id}/feedback", put(fulfilment::put_feedback).get(fulfilment::feedback))
+        .route("/api/v1/catalog/products/{id}/reviews", get(fulfilment::reviews))
+        .route("/api/v1/admin/shipments", get(fulfilment::list))
+        .route("/api/v1/admin/shipments/{id}", get(fulfilment::read))
+        .route("/api/v1/admin/shipments/{id}/scans", post(fulfilment::tell))
+        .route("/api/v1/admin/shipments/{id}/book", post(fulfilment::book))
+        .route("/api/v1/admin/shipments/{id}/cancel", post(fulfilment::cancel))
+        .route("/api/v1/admin/shipments/{id}/label", get(fulfilment::label))
+        .route("/webhooks/{merchant}/carriers/{carrier}", post(fulfilment::take))
         .route("/api/v1/workflows/instances", get(workflows::list))
         .route("/api/v1/workflows/{name}/instances/{id}", put(workflows::start).get(workflows::read))
         .route("/api/v1/workflows/{name}/instances/{id}/journal", get(workflows::journal))

@@ -14,8 +14,14 @@ use crate::read::{At, BODY_BYTES_MAX, Raw};
 /// A webhook was taken.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct TakenOut {
-    /// Events that concern checkouts of this merchant.
+    /// Events that concern checkouts or parcels of this merchant.
     received: usize,
+}
+
+impl TakenOut {
+    pub(super) fn new(received: usize) -> TakenOut {
+        TakenOut { received }
+    }
 }
 
 /// Takes a webhook. Sent twice it has effect once.
@@ -29,8 +35,11 @@ pub(crate) async fn take(
     headers: HeaderMap,
     Raw(body): Raw<BODY_BYTES_MAX>,
 ) -> Result<Response, Problem> {
-    let headers =
-        headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
-    let received = app.shop.webhook(&merchant, &gateway, headers, body.to_vec()).await?;
-    json(StatusCode::OK, &TakenOut { received })
+    let received = app.shop.webhook(&merchant, &gateway, raw(&headers), body.to_vec()).await?;
+    json(StatusCode::OK, &TakenOut::new(received))
+}
+
+/// Headers as a component is shown them.
+pub(super) fn raw(headers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
+    headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect()
 }

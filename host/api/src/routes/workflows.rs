@@ -13,6 +13,7 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Value, json as value};
 use till_commerce::CHECKOUT;
+use till_commerce::fulfilment::FULFILMENT;
 use till_engine::definition::Sender;
 use till_engine::instance::{Instance, Status};
 use till_engine::journal::Entry;
@@ -206,6 +207,12 @@ pub(crate) async fn start(
     body: Json,
 ) -> Result<Response, Problem> {
     allowed(&caller, &workflow)?;
+    if workflow == FULFILMENT {
+        return Err(Problem::new(
+            Code::Forbidden,
+            "parcels are begun by the host, when their order is being prepared",
+        ));
+    }
     if id.is_empty() || id.len() > NAME_BYTES_MAX || id.chars().any(char::is_control) {
         return Err(Problem::field("id", format!("1 to {NAME_BYTES_MAX} visible bytes are needed")));
     }

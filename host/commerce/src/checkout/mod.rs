@@ -15,4 +15,6 @@ pub use order::{
     CONFIRMED, ORDER_CREATED, ORDER_PROCESSING, ORDER_STATUS_UPDATED, Order, OrderItem, PAYMENT_COMPLETED,
     PAYMENT_FAILED, PAYMENT_FAILED_EVENT, PENDING_PAYMENT, PROCESSING, Receipt, TimelineEntry,
 };
+pub(crate) use payment::words;
+pub(crate) use pricing::database;
 pub use steps::CheckoutSteps;

@@ -12,7 +12,7 @@ use super::holds::uid;
 use super::pricing::database;
 use super::steps::CheckoutSteps;
 use crate::catalog::parse;
-use crate::quote::{Address, DiscountKind, Inputs, Quote, Totals, TraceEntry};
+use crate::quote::{Address, DiscountKind, Inputs, Kind, Quote, Totals, TraceEntry};
 use crate::settings::Settings;
 
 /// Status of an order that waits for its payment.
@@ -122,6 +122,19 @@ pub struct OrderItem {
     pub total: i64,
     /// Where it is taken from.
     pub warehouse: Option<String>,
+    /// What is sold.
+    #[serde(default)]
+    pub kind: Kind,
+    /// Weight of one unit, in grams.
+    #[serde(default)]
+    pub weight_g: u32,
+}
+
+impl OrderItem {
+    /// Where its units are taken from, and how many from each place.
+    pub fn taken_from(&self) -> Vec<(Option<String>, u32)> {
+        vec![(self.warehouse.clone(), self.quantity)]
+    }
 }
 
 /// Something taken off.
@@ -159,6 +172,12 @@ pub struct OrderPayment {
 pub struct OrderShipping {
     /// Option: `standard`.
     pub method: String,
+    /// Carrier of the option.
+    #[serde(default)]
+    pub carrier: String,
+    /// Service of that carrier.
+    #[serde(default)]
+    pub service: String,
     /// For people.
     pub title: String,
     /// Gross, minor units.
@@ -221,6 +240,8 @@ impl CheckoutSteps {
                     unit_price: made.unit_price,
                     total: made.total,
                     warehouse: line.warehouse.clone(),
+                    kind: line.kind,
+                    weight_g: line.weight_g,
                 })
                 .collect(),
             discounts: quote
@@ -248,6 +269,8 @@ impl CheckoutSteps {
                 .filter_map(|group| group.selected_option().map(|option| (group, option)))
                 .map(|(group, option)| OrderShipping {
                     method: option.id.clone(),
+                    carrier: option.carrier.clone(),
+                    service: option.service.clone(),
                     title: option.title.clone(),
                     cost: option.price,
                     discount: option.discount,

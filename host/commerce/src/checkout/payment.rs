@@ -544,7 +544,8 @@ fn unclear(why: &str) -> StepResult {
     StepResult::outcome("unknown").note(json!({ "why": cut(why) }))
 }
 
-fn words(error: &ComponentError) -> String {
+/// What a component said instead of an answer.
+pub(crate) fn words(error: &ComponentError) -> String {
     let (ComponentError::InvalidConfig(d)
     | ComponentError::InvalidInput(d)
     | ComponentError::Unavailable(d)

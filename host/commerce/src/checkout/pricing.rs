@@ -22,7 +22,7 @@ use crate::settings::Settings;
 use crate::trial::shadow::Made;
 use crate::{cart, catalog};
 
-pub(super) fn database(error: StoreError) -> StepFault {
+pub(crate) fn database(error: StoreError) -> StepFault {
     StepFault::Database(error.to_string())
 }
 
@@ -259,8 +259,8 @@ impl CheckoutSteps {
         Ok(())
     }
 
-    /// A call of a gateway. It is told the time of now: whether a request may still arrive depends on it.
-    pub(super) async fn gateway_call(
+    /// A call of a gateway or a carrier. It is told the time of now: whether a request may still arrive depends on it.
+    pub(crate) async fn gateway_call(
         &self,
         call: &StepCall,
         bound: &Bound,

@@ -11,9 +11,10 @@ use till_sandbox::Sandbox;
 use till_store::{Error as StoreError, Store, Tx};
 
 use super::bench;
+use crate::fulfilment::steps as fulfilment;
 use crate::trial::shadow::Shadows;
 
-/// Runs the steps of checkouts.
+/// Runs the steps of checkouts and of their parcels.
 pub struct CheckoutSteps {
     pub(crate) store: Arc<Store>,
     pub(crate) registry: Arc<Registry>,
@@ -47,7 +48,7 @@ pub fn interface(step: &str) -> Option<StepInterface> {
             &["authorized", "captured", "action_required", "declined", "never_happened", "unknown"],
         ),
         "payment.void" | "payment.refund" => money(Class::External, &["done"]),
-        _ => bench::interface(step),
+        _ => fulfilment::interface(step).or_else(|| bench::interface(step)),
     }
 }
 
@@ -84,6 +85,10 @@ impl Steps<Tx> for CheckoutSteps {
             "payment.capture" => self.capture(&call).await,
             "payment.find" => self.find(&call).await,
             "payment.void" | "payment.refund" => self.give_back(&call).await,
+            "carrier.book" => self.book(&call).await,
+            "carrier.cancel" => self.cancel_booking(&call).await,
+            "carrier.find" => self.find_booking(&call).await,
+            "carrier.track" => self.track(&call).await,
             step if step.starts_with("bench.") => bench::run(&call),
             step => Err(StepFault::new("no-step", format!("`{step}` is not registered"))),
         }
@@ -96,6 +101,11 @@ impl Steps<Tx> for CheckoutSteps {
             "order.place" => self.place(tx, &call).await,
             "order.fail" => CheckoutSteps::fail(tx, &call).await,
             "order.confirm" => CheckoutSteps::confirm(tx, &call).await,
+            "shipment.begin" => fulfilment::begin(tx, &call).await,
+            "shipment.booked" => fulfilment::booked(tx, &call).await,
+            "shipment.trouble" => fulfilment::trouble(tx, &call).await,
+            "shipment.note" => fulfilment::note(tx, &call).await,
+            "shipment.withdraw" => fulfilment::withdraw(tx, &call).await,
             step if step.starts_with("bench.") => bench::run_in(tx, &call).await,
             step => Err(StepFault::new("no-step", format!("`{step}` is not registered"))),
         }

@@ -204,7 +204,7 @@ impl About {
                 wire::order_data(&order, &self.customer)
             }
             checkout::PAYMENT_COMPLETED => wire::payment_data(&self.order),
-            _ => Ok(wire::status_data(&self.order, &self.fact)),
+            _ => Ok(wire::fact_data(&self.order, &self.fact)),
         }
     }
 }

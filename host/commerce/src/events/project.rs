@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{About, metrics};
 use crate::checkout::{self, order};
+use crate::fulfilment;
 use crate::settings::Settings;
 
 /// Does what follows. Runs once for each event.
@@ -37,6 +38,7 @@ pub(super) async fn project(
             }
             Ok(())
         }
+        checkout::ORDER_PROCESSING => fulfilment::begin(tx, &fact.merchant, &about.order, now_us).await,
         checkout::PAYMENT_FAILED_EVENT => {
             let message =
                 format!("The payment for order {} failed; nothing was charged.", about.order.number);

@@ -211,14 +211,11 @@ pub(crate) fn payment_data(order: &Order) -> Result<String, serde_json::Error> {
     })
 }
 
-/// What `order.status.updated` and `payment.failed` say.
-pub(crate) fn status_data(order: &Order, fact: &Value) -> String {
-    json!({
-        "orderId": order.id,
-        "orderNumber": order.number,
-        "customerId": order.customer,
-        "status": fact.get("status"),
-        "note": fact.get("note"),
-    })
-    .to_string()
+/// What all other facts about an order say: their own words, and whose order it is.
+pub(crate) fn fact_data(order: &Order, fact: &Value) -> String {
+    let mut told = fact.clone();
+    told["orderId"] = json!(order.id);
+    told["orderNumber"] = json!(order.number);
+    told["customerId"] = json!(order.customer);
+    told.to_string()
 }

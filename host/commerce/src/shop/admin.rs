@@ -70,7 +70,7 @@ impl Shop {
         Err(ShopError::Field { field: "onHand".to_owned(), why })
     }
 
-    async fn write<F>(&self, merchant: &str, job: F) -> Result<(), ShopError>
+    pub(super) async fn write<F>(&self, merchant: &str, job: F) -> Result<(), ShopError>
     where
         F: for<'a> Fn(&'a mut Tx, String) -> futures::future::BoxFuture<'a, Result<(), StoreError>>
             + Send

@@ -6,6 +6,7 @@
 mod admin;
 mod cart;
 mod catalog;
+mod fulfilment;
 mod kept;
 mod session;
 mod trial;
@@ -86,6 +87,12 @@ pub enum ShopError {
     #[error("{why}")]
     Refused {
         /// The reason.
+        why: String,
+    },
+    /// Somebody outside does not answer.
+    #[error("get an answer: {why}")]
+    Unavailable {
+        /// What was tried.
         why: String,
     },
     /// A webhook whose signature does not match.
@@ -197,6 +204,7 @@ pub struct Shop {
 }
 
 pub use catalog::Shown;
+pub use fulfilment::{FEEDBACK_CHARS_MAX, Feedback, ParcelCommand, ProductFeedback, Review, Tracking};
 
 impl Shop {
     /// The shop over these rooms.

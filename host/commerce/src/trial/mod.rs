@@ -32,7 +32,7 @@ pub fn stage_of(slot: Slot) -> Option<Stage> {
         Slot::Promotion => Some(Stage::Promotions),
         Slot::Shipping => Some(Stage::Shipping),
         Slot::Tax => Some(Stage::Tax),
-        Slot::PaymentGateway => None,
+        Slot::PaymentGateway | Slot::Risk | Slot::Carrier => None,
     }
 }
 

@@ -6,11 +6,13 @@
 //! every answer; a component that passes here can still be wrong, but it does not break its promises on
 //! these inputs.
 
+mod carrier;
 mod gateway;
 mod inputs;
 mod pricing;
 mod promotion;
 mod pure;
+mod risk;
 mod shipping;
 mod tax;
 
@@ -113,6 +115,8 @@ async fn run(
         Slot::Tax => tax::run(&mut suite).await,
         Slot::Shipping => shipping::run(&mut suite).await,
         Slot::PaymentGateway => gateway::run(&mut suite, fixtures).await,
+        Slot::Risk => risk::run(&mut suite).await,
+        Slot::Carrier => carrier::run(&mut suite).await,
     }
     Conformance { slot: component.slot, checks: suite.checks }
 }

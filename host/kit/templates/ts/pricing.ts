@@ -1,6 +1,6 @@
 // Members of a customer group pay less than the catalog says.
-import type { CallContext, ComponentInfo, Line } from "till:checkout/types@0.1.1";
-import type { LinePrice, PriceRequest, PriceResult } from "till:checkout/pricing-rules@0.1.1";
+import type { CallContext, ComponentInfo, Line } from "till:checkout/types@0.1.2";
+import type { LinePrice, PriceRequest, PriceResult } from "till:checkout/pricing-rules@0.1.2";
 import { configOf, exact, problem, share, times } from "./till.ts";
 
 /** What a merchant sets. */

@@ -1,6 +1,6 @@
 // Spend at least so much and get so much off.
-import type { CallContext, ComponentInfo } from "till:checkout/types@0.1.1";
-import type { PromotionRequest, PromotionResult } from "till:checkout/promotion-rules@0.1.1";
+import type { CallContext, ComponentInfo } from "till:checkout/types@0.1.2";
+import type { PromotionRequest, PromotionResult } from "till:checkout/promotion-rules@0.1.2";
 import { configOf, exact, problem } from "./till.ts";
 
 /** What a merchant sets. Amounts are minor units (cents) of the cart's currency. */

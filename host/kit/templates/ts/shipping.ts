@@ -1,6 +1,6 @@
 // One flat rate, free from so much on.
-import type { CallContext, ComponentInfo } from "till:checkout/types@0.1.1";
-import type { Group, RateRequest, RateResult, ShippingOption } from "till:checkout/shipping-rates@0.1.1";
+import type { CallContext, ComponentInfo } from "till:checkout/types@0.1.2";
+import type { Group, RateRequest, RateResult, ShippingOption } from "till:checkout/shipping-rates@0.1.2";
 import { configOf, exact, plus, problem, times } from "./till.ts";
 
 /** What a merchant sets. Amounts are minor units of `currency`. */

@@ -1,6 +1,6 @@
 // One rate of tax for each place, on goods and not on shipping.
-import type { CallContext, ComponentInfo } from "till:checkout/types@0.1.1";
-import type { TaxEntry, TaxRequest, TaxResult, TaxableLine } from "till:checkout/tax-rules@0.1.1";
+import type { CallContext, ComponentInfo } from "till:checkout/types@0.1.2";
+import type { TaxEntry, TaxRequest, TaxResult, TaxableLine } from "till:checkout/tax-rules@0.1.2";
 import { configOf, exact, problem } from "./till.ts";
 
 /** What a merchant sets. */

@@ -9,14 +9,14 @@ use crate::wit::gateway::{
 };
 use crate::{Failure, Sandbox, Slot};
 
-/// A call of one function, its requests sent this way.
-macro_rules! gateway_call {
-    ($sandbox:ident, $call:ident, $request:ident, $function:ident, $way:expr) => {{
-        check_slot(&$call, Slot::PaymentGateway)?;
+/// A call of one function of a world with the network, its requests sent this way.
+macro_rules! network_call {
+    ($sandbox:ident, $call:ident, $request:ident, $slot:ident $exports:ident $function:ident, $way:expr) => {{
+        check_slot(&$call, Slot::$slot)?;
         $sandbox
             .on_runtime($call, $request, $way, |store, guest, ctx, request| {
                 Box::pin(async move {
-                    let Exports::Gateway(indices) = &guest.exports else {
+                    let Exports::$exports(indices) = &guest.exports else {
                         unreachable!("the exports are those of the slot, which was checked");
                     };
                     let instance = guest.pre.instantiate_async(&mut *store).await?;
@@ -26,7 +26,7 @@ macro_rules! gateway_call {
             .await
     }};
 }
-pub(super) use gateway_call;
+pub(super) use network_call;
 
 impl Sandbox {
     /// What the gateway can do with this configuration. No network.
@@ -50,7 +50,7 @@ impl Sandbox {
         call: Call,
         request: PaymentRequest,
     ) -> Result<Answer<PrepareResult>, Failure> {
-        gateway_call!(self, call, request, call_prepare, Way::Wire)
+        network_call!(self, call, request, PaymentGateway Gateway call_prepare, Way::Wire)
     }
 
     /// Reserves the money, or takes it.
@@ -59,7 +59,7 @@ impl Sandbox {
         call: Call,
         request: PaymentRequest,
     ) -> Result<Answer<PaymentResult>, Failure> {
-        gateway_call!(self, call, request, call_authorize, Way::Wire)
+        network_call!(self, call, request, PaymentGateway Gateway call_authorize, Way::Wire)
     }
 
     /// Goes on after the shopper came back.
@@ -68,7 +68,7 @@ impl Sandbox {
         call: Call,
         request: ProceedRequest,
     ) -> Result<Answer<PaymentResult>, Failure> {
-        gateway_call!(self, call, request, call_proceed, Way::Wire)
+        network_call!(self, call, request, PaymentGateway Gateway call_proceed, Way::Wire)
     }
 
     /// Takes reserved money.
@@ -77,22 +77,22 @@ impl Sandbox {
         call: Call,
         request: CaptureRequest,
     ) -> Result<Answer<PaymentResult>, Failure> {
-        gateway_call!(self, call, request, call_capture, Way::Wire)
+        network_call!(self, call, request, PaymentGateway Gateway call_capture, Way::Wire)
     }
 
     /// Drops a reservation.
     pub async fn void(&self, call: Call, request: VoidRequest) -> Result<Answer<PaymentResult>, Failure> {
-        gateway_call!(self, call, request, call_void, Way::Wire)
+        network_call!(self, call, request, PaymentGateway Gateway call_void, Way::Wire)
     }
 
     /// Gives money back.
     pub async fn refund(&self, call: Call, request: RefundRequest) -> Result<Answer<PaymentResult>, Failure> {
-        gateway_call!(self, call, request, call_refund, Way::Wire)
+        network_call!(self, call, request, PaymentGateway Gateway call_refund, Way::Wire)
     }
 
     /// Asks what became of an attempt.
     pub async fn find(&self, call: Call, request: FindRequest) -> Result<Answer<FindResult>, Failure> {
-        gateway_call!(self, call, request, call_find, Way::Wire)
+        network_call!(self, call, request, PaymentGateway Gateway call_find, Way::Wire)
     }
 
     /// Checks and reads a webhook. No network.
@@ -101,7 +101,7 @@ impl Sandbox {
         call: Call,
         request: WebhookRequest,
     ) -> Result<Answer<WebhookResult>, Failure> {
-        gateway_call!(self, call, request, call_verify_event, Way::None)
+        network_call!(self, call, request, PaymentGateway Gateway call_verify_event, Way::None)
     }
 }
 

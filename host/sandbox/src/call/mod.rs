@@ -1,9 +1,11 @@
 //! One call of a guest: a fresh instance, its limits, and what came of it.
 
+mod carrier;
 mod gateway;
 mod pure;
 mod scripted;
 
+pub use carrier::ScriptedCarrier;
 pub use scripted::ScriptedGateway;
 
 use crate::component::Component;

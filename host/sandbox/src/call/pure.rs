@@ -2,7 +2,7 @@
 
 use super::{Answer, Call, check_slot};
 use crate::component::Exports;
-use crate::wit::{pricing, promotion, shipping, tax};
+use crate::wit::{pricing, promotion, risk, shipping, tax};
 use crate::{Failure, Sandbox, Slot};
 
 /// A call of one function of one world.
@@ -52,5 +52,14 @@ impl Sandbox {
         request: shipping::RateRequest,
     ) -> Result<Answer<shipping::RateResult>, Failure> {
         pure_call!(self, call, request, Shipping, call_rates)
+    }
+
+    /// Asks whether a payment looks like fraud.
+    pub async fn assess(
+        &self,
+        call: Call,
+        request: risk::RiskRequest,
+    ) -> Result<Answer<risk::RiskResult>, Failure> {
+        pure_call!(self, call, request, Risk, call_assess)
     }
 }

@@ -1,6 +1,6 @@
 //! Gateway calls whose requests somebody in this process answers.
 
-use super::gateway::gateway_call;
+use super::gateway::network_call;
 use super::{Answer, Call, check_slot};
 use crate::component::Exports;
 use crate::engine::Way;
@@ -48,7 +48,7 @@ impl ScriptedGateway<'_> {
         call: Call,
         request: PaymentRequest,
     ) -> Result<Answer<PrepareResult>, Failure> {
-        gateway_call!(self, call, request, call_prepare, self.way())
+        network_call!(self, call, request, PaymentGateway Gateway call_prepare, self.way())
     }
 
     /// Reserves the money, or takes it.
@@ -57,7 +57,7 @@ impl ScriptedGateway<'_> {
         call: Call,
         request: PaymentRequest,
     ) -> Result<Answer<PaymentResult>, Failure> {
-        gateway_call!(self, call, request, call_authorize, self.way())
+        network_call!(self, call, request, PaymentGateway Gateway call_authorize, self.way())
     }
 
     /// Goes on after the shopper came back.
@@ -66,7 +66,7 @@ impl ScriptedGateway<'_> {
         call: Call,
         request: ProceedRequest,
     ) -> Result<Answer<PaymentResult>, Failure> {
-        gateway_call!(self, call, request, call_proceed, self.way())
+        network_call!(self, call, request, PaymentGateway Gateway call_proceed, self.way())
     }
 
     /// Takes reserved money.
@@ -75,21 +75,21 @@ impl ScriptedGateway<'_> {
         call: Call,
         request: CaptureRequest,
     ) -> Result<Answer<PaymentResult>, Failure> {
-        gateway_call!(self, call, request, call_capture, self.way())
+        network_call!(self, call, request, PaymentGateway Gateway call_capture, self.way())
     }
 
     /// Drops a reservation.
     pub async fn void(&self, call: Call, request: VoidRequest) -> Result<Answer<PaymentResult>, Failure> {
-        gateway_call!(self, call, request, call_void, self.way())
+        network_call!(self, call, request, PaymentGateway Gateway call_void, self.way())
     }
 
     /// Gives money back.
     pub async fn refund(&self, call: Call, request: RefundRequest) -> Result<Answer<PaymentResult>, Failure> {
-        gateway_call!(self, call, request, call_refund, self.way())
+        network_call!(self, call, request, PaymentGateway Gateway call_refund, self.way())
     }
 
     /// Asks what became of an attempt.
     pub async fn find(&self, call: Call, request: FindRequest) -> Result<Answer<FindResult>, Failure> {
-        gateway_call!(self, call, request, call_find, self.way())
+        network_call!(self, call, request, PaymentGateway Gateway call_find, self.way())
     }
 }

@@ -128,7 +128,7 @@ fn every_demo_configuration_matches_the_schema_its_component_publishes() {
             panic!("{name}: {error}");
         }
         assert!(!validator.is_valid(&serde_json::json!({ "unheard-of": 1 })), "{name} takes anything");
-        assert_eq!((component.contract_version.as_str(), component.slot), ("0.1.1", slot));
+        assert_eq!((component.contract_version.as_str(), component.slot), ("0.1.2", slot));
         assert_eq!(component.digest, Digest::of(&guest(name)));
     }
 }

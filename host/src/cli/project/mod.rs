@@ -75,10 +75,7 @@ pub fn new(args: &New) -> anyhow::Result<ExitCode> {
     check_name(name)?;
     let folder = args.dir.clone().unwrap_or_else(|| PathBuf::from(name));
     let Some(files) = template::files(*lang, *slot, name) else {
-        bail!(
-            "a component for {slot} can be written in Rust only: it talks HTTP, and the tools of the other \
-             languages do not do that within the contract. Use --lang rust"
-        );
+        bail!("there is no template of a component for {slot} in this language. Use --lang rust");
     };
     if std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some()) {
         bail!("{} is not empty; nothing is overwritten. Use --dir for another folder", folder.display());

@@ -1,7 +1,8 @@
 //! What `till component new` writes: the files of each language and slot, with the name put in.
 //!
 //! The parts that every project of a language has are those of the worked examples in `components/`, so
-//! they are built and tested there; the gateway is the whole of `components/sim-gateway`.
+//! they are built and tested there; the gateway is the whole of `components/sim-gateway`, the carrier of
+//! `components/sim-carrier`.
 
 use std::path::PathBuf;
 
@@ -30,8 +31,16 @@ macro_rules! wit {
 type File = (&'static str, &'static str);
 
 /// The contract, whole, so that a project stands alone.
-const WIT: &[File] =
-    wit!("payment-gateway.wit", "pricing.wit", "promotion.wit", "shipping.wit", "tax.wit", "types.wit");
+const WIT: &[File] = wit!(
+    "carrier.wit",
+    "payment-gateway.wit",
+    "pricing.wit",
+    "promotion.wit",
+    "risk.wit",
+    "shipping.wit",
+    "tax.wit",
+    "types.wit"
+);
 
 /// All files of a project but `till.json`. None: the slot cannot be filled in this language.
 pub(super) fn files(language: Language, slot: Slot, name: &str) -> Option<Vec<(&'static str, String)>> {
@@ -53,7 +62,8 @@ pub(super) fn files(language: Language, slot: Slot, name: &str) -> Option<Vec<(&
             *text = text
                 .replace("{{name}}", name)
                 .replace("{{title}}", &title)
-                .replace("Gateway simulator", &title) // The name of the gateway that the template is.
+                .replace("Gateway simulator", &title) // The names of the components that the templates are.
+                .replace("Carrier simulator", &title)
                 .replace("{{slot}}", slot.as_str())
                 .replace("{{wasm}}", &wasm(language, name).to_string_lossy());
         }
@@ -100,7 +110,10 @@ fn push(slot: Slot) -> &'static str {
         Slot::PaymentGateway => {
             "--name credit_card --config-file config.json --origin https://api.provider.example --secret api_key --secret webhook"
         }
-        Slot::Pricing | Slot::Tax | Slot::Shipping => "--config-file config.json",
+        Slot::Carrier => {
+            "--config-file config.json --origin https://api.carrier.example --secret api_key --secret webhook"
+        }
+        Slot::Pricing | Slot::Tax | Slot::Shipping | Slot::Risk => "--config-file config.json",
     }
 }
 
@@ -111,13 +124,30 @@ fn rust(slot: Slot) -> Vec<File> {
         Slot::Pricing => template!("rust/pricing.rs"),
         Slot::Tax => template!("rust/tax.rs"),
         Slot::Shipping => template!("rust/shipping.rs"),
+        Slot::Risk => template!("rust/risk.rs"),
+        Slot::Carrier => {
+            files.extend([
+                ("Cargo.toml", template!("rust/network.Cargo.toml")),
+                ("src/lib.rs", template!("rust/carrier.rs")),
+                ("src/api.rs", component!("sim-carrier/src/api.rs")),
+                ("src/carrier.rs", component!("sim-carrier/src/carrier.rs")),
+                ("src/config.rs", component!("sim-gateway/src/config.rs")),
+                ("src/exchange.rs", component!("sim-gateway/src/exchange.rs")),
+                ("src/guest.rs", component!("sim-carrier/src/guest.rs")),
+                ("src/http.rs", component!("sim-gateway/src/http.rs")),
+                ("src/scan.rs", component!("sim-carrier/src/scan.rs")),
+                ("config.schema.json", component!("sim-carrier/config.schema.json")),
+            ]);
+            return files;
+        }
         Slot::PaymentGateway => {
             files.extend([
-                ("Cargo.toml", template!("rust/payment-gateway.Cargo.toml")),
+                ("Cargo.toml", template!("rust/network.Cargo.toml")),
                 ("src/lib.rs", template!("rust/payment-gateway.rs")),
                 ("src/api.rs", component!("sim-gateway/src/api.rs")),
                 ("src/config.rs", component!("sim-gateway/src/config.rs")),
                 ("src/event.rs", component!("sim-gateway/src/event.rs")),
+                ("src/exchange.rs", component!("sim-gateway/src/exchange.rs")),
                 ("src/gateway.rs", component!("sim-gateway/src/gateway.rs")),
                 ("src/guest.rs", component!("sim-gateway/src/guest.rs")),
                 ("src/http.rs", component!("sim-gateway/src/http.rs")),
@@ -136,7 +166,7 @@ fn typescript(slot: Slot) -> Option<Vec<File>> {
         Slot::Pricing => template!("ts/pricing.ts"),
         Slot::Tax => template!("ts/tax.ts"),
         Slot::Shipping => template!("ts/shipping.ts"),
-        Slot::PaymentGateway => return None,
+        Slot::PaymentGateway | Slot::Carrier | Slot::Risk => return None,
     };
     Some(vec![
         (".gitignore", "/node_modules\n/build\n"),
@@ -156,7 +186,7 @@ fn python(slot: Slot) -> Option<Vec<File>> {
         Slot::Pricing => template!("python/pricing.py"),
         Slot::Tax => template!("python/tax.py"),
         Slot::Shipping => template!("python/shipping.py"),
-        Slot::PaymentGateway => return None,
+        Slot::PaymentGateway | Slot::Carrier | Slot::Risk => return None,
     };
     Some(vec![
         (".gitignore", "/.venv\n/build\n/typings\n__pycache__\n"),
@@ -191,6 +221,18 @@ fn fixtures(slot: Slot) -> Vec<File> {
             ("fixtures/flat.json", template!("fixtures/shipping/flat.json")),
             ("fixtures/other-currency.json", template!("fixtures/shipping/other-currency.json")),
         ],
+        Slot::Risk => vec![
+            ("config.json", template!("fixtures/risk/config.json")),
+            ("fixtures/known-shopper.json", template!("fixtures/risk/known-shopper.json")),
+            ("fixtures/too-much.json", template!("fixtures/risk/too-much.json")),
+            ("fixtures/other-currency.json", template!("fixtures/risk/other-currency.json")),
+        ],
+        Slot::Carrier => vec![
+            ("config.json", template!("fixtures/carrier/config.json")),
+            ("fixtures/booked.json", template!("fixtures/carrier/booked.json")),
+            ("fixtures/nobody-knows.json", template!("fixtures/carrier/nobody-knows.json")),
+            ("fixtures/not-booked.json", template!("fixtures/carrier/not-booked.json")),
+        ],
         Slot::PaymentGateway => vec![
             ("config.json", template!("fixtures/payment-gateway/config.json")),
             ("fixtures/captured.json", template!("fixtures/payment-gateway/captured.json")),
@@ -211,7 +253,8 @@ mod tests {
         for language in [Language::Rust, Language::Ts, Language::Python] {
             for slot in Slot::ALL {
                 let Some(files) = files(language, slot, "spring-sale") else {
-                    assert!(slot == Slot::PaymentGateway && language != Language::Rust);
+                    let rust_only = [Slot::PaymentGateway, Slot::Carrier, Slot::Risk];
+                    assert!(rust_only.contains(&slot) && language != Language::Rust);
                     continue;
                 };
                 for (path, text) in &files {
@@ -242,7 +285,9 @@ mod tests {
     fn every_amount_of_the_contract_is_looked_at_in_typescript() {
         let till = component!("volume-discount-ts/src/till.ts");
         let mut seen = 0;
-        for (path, text) in WIT.iter().filter(|(path, _)| !path.contains("payment")) {
+        for (path, text) in
+            WIT.iter().filter(|(path, _)| !["payment", "carrier"].iter().any(|n| path.contains(n)))
+        {
             let fields = text.lines().filter(|line| line.contains("s64") || line.contains("u64"));
             for field in fields.filter_map(|line| line.trim().split_once(": ")) {
                 // What has no `name: type` is a case of a variant (`val`), money (payments only) or prose.

@@ -11,4 +11,5 @@ pub mod lookup;
 pub mod product;
 pub mod purchase;
 pub mod secret;
+pub mod shipment;
 pub mod trial;

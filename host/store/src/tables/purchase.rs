@@ -81,6 +81,13 @@ impl Tx {
         row.as_ref().map(order).transpose()
     }
 
+    /// Holds an order for this transaction: what belongs to it is written by one at a time.
+    pub async fn hold_order(&mut self, merchant: &str, id: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE purchase SET version = version WHERE merchant = $1 AND id = $2";
+        self.exec(sql, &[P::T(merchant), P::T(id)]).await?;
+        Ok(())
+    }
+
     /// An order by its number.
     pub async fn order_by_number(
         &mut self,

@@ -4,9 +4,9 @@
 //! The provider is played by a script that misbehaves; no request leaves the process.
 
 mod money;
-mod provider;
+pub(super) mod provider;
 mod requests;
-mod webhooks;
+pub(super) mod webhooks;
 
 use super::inputs::{self, words};
 use super::{Status, Suite, crashed, detail};
@@ -21,7 +21,7 @@ use till_sandbox::wit::gateway::{
     VoidRequest,
 };
 use till_sandbox::wit::types::Money;
-use till_sandbox::{Answer, Binding, Call, Exchange, Failure, Origin, Sandbox, Secret};
+use till_sandbox::{Answer, Binding, Call, Exchange, Failure, Origin, Report, Sandbox, Secret};
 
 /// Rounds in which addresses and secrets that a gateway asks for are found out.
 const ROUNDS_MAX: usize = 8;
@@ -100,34 +100,38 @@ pub(super) async fn run(suite: &mut Suite<'_>, fixtures: &[Fixture]) {
     webhooks::tampered(suite, fixtures).await;
 }
 
-/// Lets the gateway reach and sign what it wants to: addresses and names of secrets come from its
-/// configuration and its schema, and from what it tries.
+/// Lets the gateway reach and sign what it wants to.
 async fn furnish<'a>(suite: &Suite<'a>) -> (Gateway<'a>, bool) {
+    let sandbox = suite.sandbox;
+    let (call, sends) = reach(suite, async |call, provider| {
+        let gateway = Gateway { sandbox, call, prepared: true };
+        let told = gateway.moves(Function::Authorize, KEYS[0], usd(4_711), provider).await;
+        told.map_or_else(|failure| *failure.report, |answer| answer.report)
+    })
+    .await;
+    (Gateway { sandbox, call, prepared: true }, sends)
+}
+
+/// A call that may reach and sign whatever the component wants to, and whether it sends at all: addresses and names of
+/// secrets come from its configuration and its schema, and from what it tries.
+pub(super) async fn reach(suite: &Suite<'_>, ask: impl AsyncFn(Call, &Provider) -> Report) -> (Call, bool) {
     let mut names: BTreeSet<String> = words(suite.config).into_iter().collect();
     names.extend(words(&suite.component.info.config_schema));
     let mut origins: Vec<Origin> = names.iter().filter_map(|word| origin_of(word)).collect();
-    let mut gateway = Gateway {
-        sandbox: suite.sandbox,
-        call: suite.call(inputs::CURRENCIES[0], suite.config),
-        prepared: true,
-    };
+    let mut call = suite.call(inputs::CURRENCIES[0], suite.config);
     let mut sends = false;
     for _ in 0..ROUNDS_MAX {
         let secrets: HashMap<String, Secret> =
             names.iter().map(|name| (name.clone(), Secret::new(format!("conformance-{name}")))).collect();
-        gateway.call.binding = Arc::new(Binding {
+        call.binding = Arc::new(Binding {
             secrets,
             allowed_origins: origins.clone(),
             allow_private_addresses: true, // A script answers; nothing is reached.
             ..(*suite.binding).clone()
         });
         let provider = Provider::new(Fault::ServerError);
-        let told = gateway.moves(Function::Authorize, KEYS[0], usd(4_711), &provider).await;
+        let report = ask(call.clone(), &provider).await;
         sends = !provider.asked().is_empty();
-        let report = match told {
-            Ok(answer) => answer.report,
-            Err(failure) => *failure.report,
-        };
         let before = (names.len(), origins.len());
         for Exchange { uri, error, .. } in report.exchanges {
             let error = error.unwrap_or_default();
@@ -141,7 +145,7 @@ async fn furnish<'a>(suite: &Suite<'a>) -> (Gateway<'a>, bool) {
             break;
         }
     }
-    (gateway, sends)
+    (call, sends)
 }
 
 /// The origin of an address.

@@ -6,7 +6,7 @@ use till_sandbox::{Asked, Reply, Script, Scripted};
 
 /// A way in which a provider fails to confirm anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(in super::super) enum Fault {
     Refused,
     Html,
     EmptyObject,
@@ -17,7 +17,7 @@ pub(super) enum Fault {
     TimedOut,
 }
 
-pub(super) const FAULTS: [Fault; 8] = [
+pub(in super::super) const FAULTS: [Fault; 8] = [
     Fault::Refused,
     Fault::Html,
     Fault::EmptyObject,
@@ -29,7 +29,7 @@ pub(super) const FAULTS: [Fault; 8] = [
 ];
 
 impl Fault {
-    pub(super) fn answer(self) -> Scripted {
+    pub(in super::super) fn answer(self) -> Scripted {
         let whole = |status, kind: &str, body: &str| {
             let headers = vec![("content-type".to_owned(), kind.to_owned())];
             Scripted::Whole(Reply { status, headers, body: body.as_bytes().to_vec() })
@@ -51,7 +51,7 @@ impl Fault {
     }
 
     /// Nothing of the answer is there, or the provider says that it does not know.
-    pub(super) fn says_nothing(self) -> bool {
+    pub(in super::super) fn says_nothing(self) -> bool {
         matches!(self, Fault::ServerError | Fault::CutOff | Fault::TimedOut)
     }
 }
@@ -73,17 +73,17 @@ impl fmt::Display for Fault {
 
 /// A provider with one answer for everything. Keeps what it was asked.
 #[derive(Clone)]
-pub(super) struct Provider {
+pub(in super::super) struct Provider {
     fault: Fault,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Provider {
-    pub(super) fn new(fault: Fault) -> Self {
+    pub(in super::super) fn new(fault: Fault) -> Self {
         Provider { fault, asked: Arc::default() }
     }
 
-    pub(super) fn asked(&self) -> Vec<Asked> {
+    pub(in super::super) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -18,7 +18,12 @@ const SIGNATURE_HEADERS: [&str; 9] = [
     "hmacsignature",
     "authorization",
 ];
-pub(super) async fn unsigned(suite: &mut Suite<'_>, gateway: &Gateway<'_>) {
+
+/// A webhook that nobody signed: what is wrong with it, its headers, its body.
+pub(in super::super) type Forged = (String, Vec<(String, Vec<u8>)>, Vec<u8>);
+
+/// Webhooks that nobody may believe.
+pub(in super::super) fn forged() -> Vec<Forged> {
     let zeros = "0".repeat(64);
     let seconds = inputs::NOW_MS / 1_000;
     let values = [
@@ -34,15 +39,25 @@ pub(super) async fn unsigned(suite: &mut Suite<'_>, gateway: &Gateway<'_>) {
         "",
         "\u{0}not json",
     ];
-    let mut wrong = Vec::new();
+    let mut all = Vec::new();
     for body in bodies {
-        wrong.extend(believed(gateway, "without a signature", vec![], body.as_bytes()).await);
+        all.push(("without a signature".to_owned(), vec![], body.into()));
         for value in &values {
             let header = |name: &&str| ((*name).to_owned(), value.clone().into_bytes());
-            let headers = SIGNATURE_HEADERS.iter().map(header).collect();
-            let what = format!("signed `{value}`");
-            wrong.extend(believed(gateway, &what, headers, body.as_bytes()).await);
+            all.push((
+                format!("signed `{value}`"),
+                SIGNATURE_HEADERS.iter().map(header).collect(),
+                body.into(),
+            ));
         }
+    }
+    all
+}
+
+pub(super) async fn unsigned(suite: &mut Suite<'_>, gateway: &Gateway<'_>) {
+    let mut wrong = Vec::new();
+    for (what, headers, body) in forged() {
+        wrong.extend(believed(gateway, &what, headers, &body).await);
     }
     suite.judge("unsigned-webhooks", &wrong, "nothing is read from a webhook that is not signed");
 }
