@@ -21,9 +21,13 @@ pub mod cart;
 pub mod catalog;
 pub mod checkout;
 pub mod events;
+pub mod inventory;
 pub mod quote;
 pub mod settings;
 mod shop;
 pub mod trial;
 
-pub use shop::{CHECKOUT, COMMANDS_KEPT_US, Phase, SessionView, Shop, ShopError, Shown, SubmitRequest};
+pub use shop::{
+    CHECKOUT, COMMANDS_KEPT_US, ItemWanted, Phase, Reservation, SessionView, Shop, ShopError, ShortItem,
+    Shown, StockChange, SubmitRequest,
+};

@@ -1,11 +1,12 @@
 //! [`Shop`]: what the edge may ask for. Catalog, carts, checkout sessions, orders, webhooks.
 //!
-//! Here are the records and what is only read; `catalog.rs` has the products, `cart.rs`, `session.rs`, `webhook.rs` and
-//! `admin.rs` the commands, by who gives them.
+//! Here are the records and what is only read; `catalog.rs` has the products, `inventory.rs` their stock, `cart.rs`,
+//! `session.rs`, `webhook.rs` and `admin.rs` the commands, by who gives them.
 
 mod admin;
 mod cart;
 mod catalog;
+mod inventory;
 mod kept;
 mod session;
 mod trial;
@@ -88,6 +89,9 @@ pub enum ShopError {
         /// The reason.
         why: String,
     },
+    /// There is less stock than is wanted: every line of which there is.
+    #[error("hold what is wanted: {} lines are short", .0.len())]
+    Short(Vec<ShortItem>),
     /// A webhook whose signature does not match.
     #[error("verify the webhook")]
     Forged,
@@ -197,6 +201,7 @@ pub struct Shop {
 }
 
 pub use catalog::Shown;
+pub use inventory::{ItemWanted, Reservation, ShortItem, StockChange};
 
 impl Shop {
     /// The shop over these rooms.
