@@ -7,13 +7,16 @@ pub(crate) mod catalog;
 pub(crate) mod checkout;
 pub(crate) mod components;
 pub(crate) mod events;
+pub(crate) mod inventory;
 pub(crate) mod meta;
 pub(crate) mod notifications;
 pub(crate) mod orders;
 pub(crate) mod products;
+pub(crate) mod reservations;
 pub(crate) mod secrets;
 mod sheet;
 pub(crate) mod tables;
+pub(crate) mod warehouses;
 pub(crate) mod webhooks;
 pub(crate) mod workflows;
 
@@ -91,6 +94,18 @@ pub(crate) fn all() -> Router<App> {
         .route("/api/v1/admin/catalog/export", get(products::export))
         .route("/api/v1/admin/customers/{id}", put(admin::put_customer))
         .route("/api/v1/admin/stock/{sku}/{warehouse}", put(admin::put_stock))
+        .route("/api/v1/inventory/{sku}", get(inventory::availability))
+        .route("/api/v1/admin/inventory", get(inventory::list))
+        .route("/api/v1/admin/inventory/adjustments", post(inventory::adjust))
+        .route("/api/v1/admin/inventory/transfers", post(inventory::transfer))
+        .route("/api/v1/admin/inventory/movements", get(inventory::movements))
+        .route("/api/v1/admin/inventory/thresholds/{sku}", put(inventory::put_threshold))
+        .route("/api/v1/admin/inventory/warehouses", get(warehouses::list))
+        .route("/api/v1/admin/inventory/warehouses/{warehouse}", put(warehouses::put).get(warehouses::read).delete(warehouses::delete))
+        .route("/api/v1/admin/inventory/reservations", post(reservations::reserve))
+        .route("/api/v1/admin/inventory/reservations/{reservation}", get(reservations::read))
+        .route("/api/v1/admin/inventory/reservations/{reservation}/confirm", post(reservations::confirm))
+        .route("/api/v1/admin/inventory/reservations/{reservation}/release", post(reservations::release))
         .route("/webhooks/{merchant}/{gateway}", post(webhooks::take))
         .route("/healthz", get(meta::health))
         .route("/readyz", get(meta::ready))

@@ -75,7 +75,7 @@ impl CheckoutSteps {
             match hold.kind {
                 HoldKind::Stock => short_lines.push(json!({
                     "line": line, "sku": hold.what, "wanted": hold.quantity, "available": left.max(0),
-                    "warehouse": hold.place,
+                    "warehouseId": hold.place,
                 })),
                 HoldKind::Promotion => {
                     other = Some(("code-used-up", json!({ "promotion": hold.what, "left": left })))
