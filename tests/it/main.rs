@@ -13,6 +13,7 @@ mod events;
 mod expiry;
 mod hostile;
 mod http;
+mod inventory;
 mod kit;
 mod limits;
 mod merchants;

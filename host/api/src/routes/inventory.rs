@@ -256,9 +256,13 @@ pub(crate) async fn adjust(
     let note = words(&mut fields, "note", NOTE_CHARS_MAX);
     let change = match (delta, on_hand) {
         (Some(delta), None) => {
-            let sign = REASONS.iter().find(|(name, _)| Some(*name) == reason.as_deref()).map(|(_, sign)| *sign);
+            let sign =
+                REASONS.iter().find(|(name, _)| Some(*name) == reason.as_deref()).map(|(_, sign)| *sign);
             match sign {
-                None => fields.wrong("reason", format!("one of `{}` is needed", REASONS.map(|(name, _)| name).join("`, `"))),
+                None => fields.wrong(
+                    "reason",
+                    format!("one of `{}` is needed", REASONS.map(|(name, _)| name).join("`, `")),
+                ),
                 Some(sign) if sign * delta.signum() < 0 => {
                     let way = if sign > 0 { "above" } else { "below" };
                     fields.wrong("delta", format!("with this reason it is {way} 0"));

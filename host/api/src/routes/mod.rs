@@ -101,7 +101,10 @@ pub(crate) fn all() -> Router<App> {
         .route("/api/v1/admin/inventory/movements", get(inventory::movements))
         .route("/api/v1/admin/inventory/thresholds/{sku}", put(inventory::put_threshold))
         .route("/api/v1/admin/inventory/warehouses", get(warehouses::list))
-        .route("/api/v1/admin/inventory/warehouses/{warehouse}", put(warehouses::put).get(warehouses::read).delete(warehouses::delete))
+        .route(
+            "/api/v1/admin/inventory/warehouses/{warehouse}",
+            put(warehouses::put).get(warehouses::read).delete(warehouses::delete),
+        )
         .route("/api/v1/admin/inventory/reservations", post(reservations::reserve))
         .route("/api/v1/admin/inventory/reservations/{reservation}", get(reservations::read))
         .route("/api/v1/admin/inventory/reservations/{reservation}/confirm", post(reservations::confirm))

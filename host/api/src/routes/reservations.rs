@@ -86,7 +86,11 @@ impl From<Reservation> for ReservationOut {
             reference: row.reference,
             items: items
                 .into_iter()
-                .map(|item| ReservedOut { sku: item.sku, warehouse_id: item.warehouse, quantity: item.quantity })
+                .map(|item| ReservedOut {
+                    sku: item.sku,
+                    warehouse_id: item.warehouse,
+                    quantity: item.quantity,
+                })
                 .collect(),
             created_at: time(row.created_us),
             expires_at: time(row.expires_us),
@@ -96,7 +100,8 @@ impl From<Reservation> for ReservationOut {
 }
 
 fn item(fields: &mut Fields<'_>) -> ItemWanted {
-    let (sku, quantity, warehouse) = (fields.text("sku"), fields.integer("quantity"), fields.text("warehouse"));
+    let (sku, quantity, warehouse) =
+        (fields.text("sku"), fields.integer("quantity"), fields.text("warehouse"));
     let quantity = fields.need("quantity", quantity);
     let sku = fields.need("sku", sku);
     if !(1..=QUANTITY_MAX).contains(&quantity) {

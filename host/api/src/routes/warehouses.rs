@@ -89,9 +89,8 @@ fn degrees(e6: i32) -> String {
 fn millionths(text: &str) -> Option<i32> {
     let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
     let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |text: &str, max: usize| {
-        (1..=max).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
-    };
+    let digits =
+        |text: &str, max: usize| (1..=max).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
     if !digits(whole, 3) || !digits(part, 6) {
         return None;
     }
@@ -145,7 +144,10 @@ pub(crate) async fn list(
     query.finish()?;
     let all = app.shop.warehouses(&caller.merchant, &after, limit).await?;
     let next_cursor = last_of(&all, limit).map(|last| last.id.clone());
-    json(StatusCode::OK, &WarehousesOut { warehouses: all.iter().map(WarehouseOut::from).collect(), next_cursor })
+    json(
+        StatusCode::OK,
+        &WarehousesOut { warehouses: all.iter().map(WarehouseOut::from).collect(), next_cursor },
+    )
 }
 
 /// Reads a warehouse.
@@ -197,7 +199,9 @@ mod tests {
 
     #[test]
     fn degrees_are_decimals_and_stay_exact() {
-        for (text, e6) in [("-122.4194", -122_419_400), ("0", 0), ("37.774900", 37_774_900), ("-0.000001", -1)] {
+        for (text, e6) in
+            [("-122.4194", -122_419_400), ("0", 0), ("37.774900", 37_774_900), ("-0.000001", -1)]
+        {
             assert_eq!(millionths(text), Some(e6), "{text}");
             assert_eq!(millionths(&degrees(e6)), Some(e6));
         }
