@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(lines[0].warehouse.as_deref(), Some("B"));
         let mut lines = [line("1", "x", 6, "A"), line("2", "y", 1, "B")];
         place(&mut lines, &stock, &[], None, &settings(Policy::MostStock));
-        assert_eq!(told(&lines), [(vec![(Some("B"), 6)], Some(4)), (vec![(Some("A"), 1)], Some(1))]);
+        assert_eq!(told(&lines), [(vec![(Some("B"), 6)], Some(4)), (vec![(Some("B"), 1)], Some(1))]);
     }
 
     #[test]
