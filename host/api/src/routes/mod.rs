@@ -24,7 +24,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use serde::Serialize;
 
 use crate::App;
@@ -101,10 +101,8 @@ pub(crate) fn all() -> Router<App> {
         .route("/api/v1/admin/inventory/movements", get(inventory::movements))
         .route("/api/v1/admin/inventory/thresholds/{sku}", put(inventory::put_threshold))
         .route("/api/v1/admin/inventory/warehouses", get(warehouses::list))
-        .route(
-            "/api/v1/admin/inventory/warehouses/{warehouse}",
-            put(warehouses::put).get(warehouses::read).delete(warehouses::delete),
-        )
+        .route("/api/v1/admin/inventory/warehouses/{warehouse}", put(warehouses::put).get(warehouses::read))
+        .route("/api/v1/admin/inventory/warehouses/{warehouse}", delete(warehouses::delete))
         .route("/api/v1/admin/inventory/reservations", post(reservations::reserve))
         .route("/api/v1/admin/inventory/reservations/{reservation}", get(reservations::read))
         .route("/api/v1/admin/inventory/reservations/{reservation}/confirm", post(reservations::confirm))
