@@ -166,6 +166,35 @@ const ROUTES: &[(&str, Who, Id, &str)] = &[
     ),
     ("PUT /api/v1/admin/customers/{customer}", ADMIN, Id::None, r#"{"points":9}"#),
     ("PUT /api/v1/admin/stock/{sku}/{warehouse}", ADMIN, Id::None, r#"{"onHand":0}"#),
+    ("GET /api/v1/inventory/{sku}", Shopper, Merchants, ""),
+    ("GET /api/v1/admin/inventory", ADMIN, Id::None, ""),
+    (
+        "POST /api/v1/admin/inventory/adjustments",
+        ADMIN,
+        Id::None,
+        r#"{"sku":"{sku}","warehouse":"{warehouse}","onHand":0}"#,
+    ),
+    (
+        "POST /api/v1/admin/inventory/transfers",
+        ADMIN,
+        Id::None,
+        r#"{"sku":"{sku}","from":"{warehouse}","to":"other","quantity":1}"#,
+    ),
+    ("GET /api/v1/admin/inventory/movements", ADMIN, Id::None, ""),
+    ("PUT /api/v1/admin/inventory/thresholds/{sku}", ADMIN, Id::None, r#"{"lowAt":1}"#),
+    ("GET /api/v1/admin/inventory/warehouses", ADMIN, Id::None, ""),
+    ("GET /api/v1/admin/inventory/warehouses/{warehouse}", ADMIN, Merchants, ""),
+    ("PUT /api/v1/admin/inventory/warehouses/{warehouse}", ADMIN, Id::None, r#"{"active":false}"#),
+    ("DELETE /api/v1/admin/inventory/warehouses/{warehouse}", ADMIN, Merchants, ""),
+    (
+        "POST /api/v1/admin/inventory/reservations",
+        ADMIN,
+        Id::None,
+        r#"{"items":[{"sku":"{sku}","quantity":1}]}"#,
+    ),
+    ("GET /api/v1/admin/inventory/reservations/{reservation}", ADMIN, Merchants, ""),
+    ("POST /api/v1/admin/inventory/reservations/{reservation}/confirm", ADMIN, Merchants, ""),
+    ("POST /api/v1/admin/inventory/reservations/{reservation}/release", ADMIN, Merchants, ""),
 ];
 
 /// Names of parameters do not matter, and queries are not part of a route.
@@ -278,6 +307,9 @@ async fn furnish(shop: &Shop) -> Things {
     let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("a text: {value}")).to_owned();
     let hook: Value = serde_json::from_str(HOOK).expect("JSON");
     let webhook = call("POST", "/api/v1/admin/webhooks", Some(hook)).await;
+    call("PUT", "/api/v1/admin/inventory/warehouses/US-WEST-01", Some(json!({ "name": "West" }))).await;
+    let wanted = json!({ "items": [{ "sku": "SKU-ABC-001", "quantity": 1 }] });
+    let reserved = call("POST", "/api/v1/admin/inventory/reservations", Some(wanted)).await;
     let ordered = shop.session().await;
     let order = call("POST", "/api/v1/checkout/submit", Some(submit_body(&ordered, "PM-001"))).await;
     let session = shop.session().await;
@@ -318,6 +350,7 @@ async fn furnish(shop: &Shop) -> Things {
         ("sessionId", session),
         ("order", order),
         ("notification", notification),
+        ("reservation", text(&reserved["reservationId"])),
         ("workflow", "bench-8".to_owned()),
         ("instance", "mine1".to_owned()),
         ("signal", "go".to_owned()),

@@ -14,6 +14,7 @@ mod expiry;
 mod fulfilment;
 mod hostile;
 mod http;
+mod inventory;
 mod kit;
 mod limits;
 mod merchants;

@@ -360,6 +360,10 @@ async fn real(shop: &Shop, admin: &str) -> Vec<(&'static str, String)> {
     let (_, hook) = shop.as_other(admin, "POST", "/api/v1/admin/webhooks", Some(&hook)).await;
     let (_, table) = shop.as_other(admin, "POST", "/api/v1/admin/tables", Some(&json!({ "a": "1" }))).await;
     let (_, bound) = shop.as_other(admin, "GET", "/api/v1/admin/components", None).await;
+    let (path, wanted) = ("/api/v1/admin/inventory", json!([{ "sku": "SKU-ABC-001", "quantity": 1 }]));
+    let wanted = json!({ "items": wanted, "ttl": 80_000 });
+    let (_, reserved) = shop.as_other(admin, "POST", &format!("{path}/reservations"), Some(&wanted)).await;
+    shop.as_other(admin, "PUT", &format!("{path}/warehouses/US-WEST-01"), Some(&json!({}))).await;
     let start = json!({ "inputs": { "cart": "c" } });
     shop.call("PUT", "/api/v1/workflows/bench-8/instances/mine", Some(&start)).await;
     let mut real = vec![
@@ -367,6 +371,9 @@ async fn real(shop: &Shop, admin: &str) -> Vec<(&'static str, String)> {
         ("sku", "SKU-ABC-001".to_owned()),
         ("warehouse", "US-WEST-01".to_owned()),
         ("warehouseId", "US-WEST-01".to_owned()),
+        ("reservation", text(&reserved["reservationId"])),
+        ("from", "US-WEST-01".to_owned()),
+        ("reason", "count".to_owned()),
         ("itemId", text(&cart["cart"]["items"][0]["id"])),
         ("id", text(&order["orderId"])),
         ("id", text(&hook["id"])),

@@ -422,11 +422,13 @@ impl TestTill {
         orders
     }
 
-    /// What must hold whenever nothing is under way: no hold is left, the money the provider has is that
+    /// What must hold whenever nothing is under way: no hold is left, the ledger sums up to the stock, the money the provider has is that
     /// of the confirmed orders, and each instance's journal rebuilds it.
     pub async fn balanced(&self) {
         let held = self.store.read().await.expect("read").held_sums(MERCHANT).await.expect("holds");
         assert_eq!(held, [], "a hold was left behind");
+        let gaps = self.store.read().await.expect("read").ledger_gaps(MERCHANT).await.expect("a ledger");
+        assert_eq!(gaps, [], "the ledger does not say how the stock came to be");
         self.money_matches().await;
         for instance in self.instances().await {
             self.sound(&instance).await;

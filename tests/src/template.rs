@@ -8,10 +8,14 @@ use till_commerce::catalog::{Customer, Product};
 use till_commerce::settings::Settings;
 use till_registry::{Push, Registry, Vault};
 use till_sandbox::{Sandbox, SandboxConfig, Slot};
+use till_store::tables::inventory::Because;
 use till_store::{Options, Store};
 
 /// 2024-07-01T12:00:00Z in microseconds.
 const NOW_US: i64 = 1_719_835_200_000_000;
+
+const PLANTED: Because<'static> =
+    Because { reason: "set", reference: "", note: "", who: "tests", at_us: NOW_US };
 
 /// Writes `till.db` into `folder`: the shop of `host/demo/seed.json` with the real components.
 pub async fn template(folder: &Path, simulator: &str) {
@@ -36,7 +40,9 @@ pub async fn template(folder: &Path, simulator: &str) {
                 for row in seed["stock"].as_array().expect("stock") {
                     let text = |field: &str| row[field].as_str().expect("text").to_owned();
                     let on_hand = row["on_hand"].as_i64().expect("units");
-                    tx.put_stock(&owner, &text("sku"), &text("warehouse"), on_hand).await?;
+                    let (sku, warehouse) = (text("sku"), text("warehouse"));
+                    let id = format!("planted-{sku}-{warehouse}");
+                    tx.put_stock(&owner, &id, (&sku, &warehouse), on_hand, &PLANTED).await?;
                 }
                 for row in seed["customers"].as_array().expect("customers") {
                     let points = row["points"].as_i64().expect("points");

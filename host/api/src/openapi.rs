@@ -8,8 +8,8 @@ use utoipa::{Modify, OpenApi, ToSchema};
 
 use crate::problem::FieldError;
 use crate::routes::{
-    admin, analytics, cart, catalog, checkout, components, events, fulfilment, meta, notifications, orders,
-    products, secrets, tables, webhooks, workflows,
+    admin, analytics, cart, catalog, checkout, components, events, fulfilment, inventory, meta,
+    notifications, orders, products, reservations, secrets, tables, warehouses, webhooks, workflows,
 };
 
 /// An error (RFC 9457). Further members depend on the code; every code has a page under `/problems/{code}`.
@@ -51,6 +51,10 @@ struct ProblemOut {
         tables::put, tables::list, tables::read, tables::delete, secrets::put, secrets::list, secrets::delete,
         admin::counters, admin::settings, admin::put_settings,
         admin::put_customer, admin::put_stock,
+        inventory::availability, inventory::list, inventory::adjust, inventory::transfer, inventory::movements,
+        inventory::put_threshold,
+        warehouses::list, warehouses::read, warehouses::put, warehouses::delete,
+        reservations::reserve, reservations::read, reservations::confirm, reservations::release,
         webhooks::take,
         meta::health, meta::ready, meta::openapi, meta::problem,
     ),

@@ -8,10 +8,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
-use till_commerce::ShopError;
 use till_commerce::cart::{CartError, Found};
 use till_commerce::catalog::Taken;
 use till_commerce::events::WebhookError;
+use till_commerce::{ShopError, ShortItem};
 use till_engine::ports::StoreError;
 use till_engine::runner;
 use utoipa::ToSchema;
@@ -89,7 +89,7 @@ codes! {
     OtherSubmit "other-submit" 409 "The session was submitted with another request"
         "A submit with other content is under way or done. Read the session at `Location`; to send something else, wait until it is editable again."
     StockShort "stock-short" 409 "Stock ran out"
-        "Between quote and submit others bought the last units; nothing was charged and nothing is held. `lines` names every line with wanted and available units. Change the cart and submit again."
+        "Between quote and submit others bought the last units, or there are fewer than a reservation asks for; nothing was charged and nothing is held. `lines` names every line with wanted and available units. Ask for that many or less."
     QuoteChanged "quote-changed" 409 "The price is another one"
         "The total is not the one the shopper agreed to; nothing was charged. `quote` is the new one. Show it and submit again with its total."
     CodeUsedUp "code-used-up" 409 "A promotion code is used up"
@@ -385,6 +385,11 @@ impl From<ShopError> for Problem {
             }
             ShopError::Refused { why } => Problem::new(Code::NotExpected, why),
             ShopError::Unavailable { why } => Problem::new(Code::Unavailable, why),
+            ShopError::Short(short) => {
+                let lines: Vec<serde_json::Value> = short.iter().map(short_line).collect();
+                let detail = format!("{} of the items are short; nothing is held", lines.len());
+                Problem::new(Code::StockShort, detail).with("lines", &lines)
+            }
             ShopError::Forged => Problem::new(Code::ForgedWebhook, "the signature does not match the body"),
             ShopError::KeyReused { .. } => {
                 Problem::new(Code::KeyReused, "the key was used for another request; use a fresh one")
@@ -395,6 +400,13 @@ impl From<ShopError> for Problem {
             ShopError::Store(error) => error.into(),
         }
     }
+}
+
+fn short_line(short: &ShortItem) -> serde_json::Value {
+    serde_json::json!({
+        "item": short.item, "sku": short.sku, "warehouseId": short.warehouse, "wanted": short.wanted,
+        "available": short.available,
+    })
 }
 
 #[cfg(test)]

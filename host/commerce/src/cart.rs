@@ -8,6 +8,7 @@ use till_store::{Error as StoreError, Tx};
 use uuid::Uuid;
 
 use crate::catalog::{self, Article, Availability, Product, parse};
+use crate::inventory::Policy;
 use crate::settings::Settings;
 
 /// A cart with its lines.
@@ -240,8 +241,13 @@ pub async fn add(
     let wanted = before.saturating_add(quantity);
     within("quantity", u64::from(wanted), u64::from(settings.limits.quantity_max))?;
     let others: u32 = cart.items.iter().filter(|i| i.sku == article.sku).map(|i| i.quantity).sum();
-    let warehouse =
-        place(&product, &stock, item.warehouse.as_deref(), u64::from(others) + u64::from(quantity))?;
+    let warehouse = place(
+        &product,
+        &stock,
+        item.warehouse.as_deref(),
+        u64::from(others) + u64::from(quantity),
+        settings,
+    )?;
     match line {
         Some(at) => {
             cart.items[at].quantity = wanted;
@@ -287,7 +293,7 @@ pub async fn set_quantity(
         .map(|(_, i)| u64::from(i.quantity))
         .sum();
     let warehouse = cart.items[at].warehouse.clone();
-    place(&product, &stock, warehouse.as_deref(), others + u64::from(units))?;
+    place(&product, &stock, warehouse.as_deref(), others + u64::from(units), settings)?;
     cart.items[at].quantity = units;
     cart.items[at].unit_price = article.price;
     save(tx, merchant, cart, now_us).await
@@ -353,7 +359,14 @@ pub async fn validate(
         };
         let before = item.clone();
         let stock = catalog::availability(tx, merchant, &article.sku).await?;
-        let left = left(&product, &article.sku, &stock, item.warehouse.as_deref(), &spoken_for);
+        let left = left(
+            &product,
+            &article.sku,
+            &stock,
+            item.warehouse.as_deref(),
+            &spoken_for,
+            settings.inventory.policy,
+        );
         if left.is_some_and(|left| left < i64::from(item.quantity)) {
             let what = Found::short(left.unwrap_or(0));
             match what {
@@ -369,7 +382,7 @@ pub async fn validate(
         if let Some(left) = left.and_then(|left| u32::try_from(left).ok()).filter(|left| *left > 0) {
             item.quantity = item.quantity.min(left);
         }
-        *spoken_for.entry(at_place(item)).or_default() += i64::from(item.quantity);
+        *spoken_for.entry(at_place(item, settings.inventory.policy)).or_default() += i64::from(item.quantity);
         if *item != before {
             checked.updated.push(item.clone());
         }
@@ -409,10 +422,18 @@ pub async fn merge(
         let items = &mut checked.cart.items;
         let mut spoken_for = Places::new();
         for other in items.iter() {
-            *spoken_for.entry(at_place(other)).or_default() += i64::from(other.quantity);
+            *spoken_for.entry(at_place(other, settings.inventory.policy)).or_default() +=
+                i64::from(other.quantity);
         }
         let stock = catalog::availability(tx, merchant, &article.sku).await?;
-        let left = left(&product, &article.sku, &stock, item.warehouse.as_deref(), &spoken_for);
+        let left = left(
+            &product,
+            &article.sku,
+            &stock,
+            item.warehouse.as_deref(),
+            &spoken_for,
+            settings.inventory.policy,
+        );
         let line = items.iter().position(|i| i.sku == item.sku && i.warehouse == item.warehouse);
         let room = limits.quantity_max.saturating_sub(line.map_or(0, |at| items[at].quantity));
         if line.is_none() && items.len() as u64 >= u64::from(limits.lines_max) {
@@ -457,8 +478,9 @@ pub async fn merge(
 /// Units of a SKU in a warehouse that lines of this cart take.
 type Places = std::collections::HashMap<(String, Option<String>), i64>;
 
-fn at_place(item: &CartItem) -> (String, Option<String>) {
-    (item.sku.clone(), item.warehouse.clone())
+/// Where a line takes its units from, as far as the cart decides that.
+fn at_place(item: &CartItem, policy: Policy) -> (String, Option<String>) {
+    (item.sku.clone(), item.warehouse.clone().filter(|_| policy == Policy::Chosen))
 }
 
 /// Units that a line can have beside what other lines take; none: they are not counted.
@@ -468,13 +490,13 @@ fn left(
     stock: &[Availability],
     warehouse: Option<&str>,
     taken: &Places,
+    policy: Policy,
 ) -> Option<i64> {
     if !product.stocked {
         return None;
     }
-    let place = (sku.to_owned(), warehouse.map(str::to_owned));
-    let found = stock.iter().filter(|s| warehouse.is_none_or(|asked| s.warehouse == asked));
-    let available = found.map(|s| s.available).max().unwrap_or(0);
+    let place = (sku.to_owned(), warehouse.filter(|_| policy == Policy::Chosen).map(str::to_owned));
+    let available = policy.sellable(stock, warehouse);
     Some(available.saturating_sub(taken.get(&place).copied().unwrap_or(0)))
 }
 
@@ -582,12 +604,14 @@ fn same_place(item: &CartItem, warehouse: Option<&str>) -> bool {
     warehouse.is_none() || item.warehouse.as_deref() == warehouse
 }
 
-/// The warehouse that has `wanted` units: the one asked for, else the one with most.
+/// The warehouse that `wanted` units are thought to come from: the one asked for, else the one with most. There must be as
+/// many as the policy lets one line have.
 fn place(
     product: &Product,
     stock: &[Availability],
     asked: Option<&str>,
     wanted: u64,
+    settings: &Settings,
 ) -> Result<Option<String>, CartError> {
     if !product.stocked {
         return Ok(asked.map(str::to_owned));
@@ -596,7 +620,8 @@ fn place(
         Some(asked) => stock.iter().find(|s| s.warehouse == asked),
         None => stock.iter().max_by_key(|s| (s.available, std::cmp::Reverse(s.warehouse.clone()))),
     };
-    let available = found.map_or(0, |s| s.available);
+    // Where the cart does not decide, another one than that may have them.
+    let available = settings.inventory.policy.sellable(stock, asked);
     if u64::try_from(available).unwrap_or(0) < wanted {
         return Err(CartError::OutOfStock { product: product.id.clone(), wanted, available });
     }

@@ -357,9 +357,9 @@ pub async fn product(tx: &mut Tx, merchant: &str, id: &str) -> Result<Option<Pro
     tx.product(merchant, id).await?.map(|body| parse(&body)).transpose()
 }
 
-/// Units of a SKU that can be held now.
+/// Units of a SKU that can be held now, in warehouses that are not closed.
 pub async fn availability(tx: &mut Tx, merchant: &str, sku: &str) -> Result<Vec<Availability>, StoreError> {
-    let rows = tx.stock(merchant, sku).await?;
+    let rows = tx.open_stock(merchant, sku).await?;
     Ok(rows
         .into_iter()
         .map(|r| Availability { warehouse: r.warehouse, available: r.on_hand - r.held })

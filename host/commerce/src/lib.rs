@@ -22,12 +22,14 @@ pub mod catalog;
 pub mod checkout;
 pub mod events;
 pub mod fulfilment;
+pub mod inventory;
 pub mod quote;
 pub mod settings;
 mod shop;
 pub mod trial;
 
 pub use shop::{
-    CHECKOUT, COMMANDS_KEPT_US, FEEDBACK_CHARS_MAX, Feedback, ParcelCommand, Phase, ProductFeedback, Review,
-    SessionView, Shop, ShopError, Shown, SubmitRequest, Tracking,
+    CHECKOUT, COMMANDS_KEPT_US, FEEDBACK_CHARS_MAX, Feedback, ItemWanted, ParcelCommand, Phase,
+    ProductFeedback, Reservation, Review, SessionView, Shop, ShopError, ShortItem, Shown, StockChange,
+    SubmitRequest, Tracking,
 };

@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use till_model::money::{Allocation, Currency, Rounding, TaxRounding};
 
+use crate::inventory::Policy;
+use crate::inventory::near::Point;
+
 /// Settings of one merchant. Names that are settings no more are passed over: stored documents and sessions
 /// under way may still have them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,7 +51,27 @@ pub struct Settings {
     pub limits: CartLimits,
     /// What happens with orders.
     pub orders: OrderSettings,
+    /// Where goods are taken from, and when stock is low.
+    pub inventory: InventorySettings,
 }
+
+/// Where goods are taken from, and when stock is low.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct InventorySettings {
+    /// Which warehouse a line is taken from.
+    pub policy: Policy,
+    /// A SKU without a threshold of its own is low in a warehouse at so many units; 0 tells of the last unit alone.
+    pub low_at: u32,
+    /// The middle of countries (`US`), regions (`US-CA`) and postal areas (`US:941`), for [`Policy::Nearest`] and
+    /// [`Policy::Split`].
+    pub centroids: BTreeMap<String, Point>,
+}
+
+/// Most centroids: every checkout keeps the settings it began with.
+const CENTROIDS_MAX: usize = 100;
+/// Five units are time to order more, for a small shop.
+const LOW_AT: u32 = 5;
 
 /// What happens with orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,7 +160,14 @@ impl Default for Settings {
             order_number_prefix: "ORD".to_owned(),
             limits: CartLimits::default(),
             orders: OrderSettings::default(),
+            inventory: InventorySettings::default(),
         }
+    }
+}
+
+impl Default for InventorySettings {
+    fn default() -> InventorySettings {
+        InventorySettings { policy: Policy::default(), low_at: LOW_AT, centroids: BTreeMap::new() }
     }
 }
 
@@ -226,6 +256,16 @@ impl Settings {
                 "discount_ppm of at most 1000000",
             ),
             ((1..=10_000).contains(&self.limits.lines_max), "limits.lines_max", "1 to 10000"),
+            (
+                self.inventory.centroids.len() <= CENTROIDS_MAX
+                    && self
+                        .inventory
+                        .centroids
+                        .iter()
+                        .all(|(name, at)| name.len() <= 32 && at.is_on_the_globe()),
+                "inventory.centroids",
+                "at most 100, with names of at most 32 bytes, `lat_e6` within 90000000 and `lon_e6` within 180000000",
+            ),
             (self.limits.quantity_max > 0, "limits.quantity_max", "at least 1"),
         ];
         match rules.into_iter().find(|(holds, ..)| !holds) {
@@ -262,6 +302,7 @@ mod tests {
             (r#"{"rounding": "up"}"#, "`rounding`"),
             (r#"{"currency": 840}"#, "`currency`"),
             (r#"{"points": {"worth": 1}}"#, "`worth`"),
+            (r#"{"inventory": {"policy": "farthest"}}"#, "`farthest`"),
             (r#"{"locale": "en", "locale": "de"}"#, "`locale`"),
         ] {
             let told = serde_json::from_str::<Given>(wrong).unwrap_err().to_string();

@@ -23,6 +23,8 @@ const DRAIN: Duration = Duration::from_secs(20);
 const TEND_EVERY: Duration = Duration::from_millis(200);
 /// How often the outbox and the deliveries that are due are looked at, when nothing was there.
 const TELL_EVERY: Duration = Duration::from_millis(200);
+/// How often reservations are looked through for those whose time has run out: stock is back a second later at most.
+const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 /// How often freed memory goes back to the system.
 const GIVE_BACK_EVERY: Duration = Duration::from_secs(1);
 /// How often remembered commands, and components, tables, uploads and differences are looked through for old ones.
@@ -125,6 +127,7 @@ pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
             }
         }
     });
+    let expire = tokio::spawn(expire(house.shop.clone()));
     let tell = tokio::spawn(tell(house.events.clone(), house.shop.clone()));
     let deliver = tokio::spawn(deliver(house.events.clone()));
     let tidy = tokio::spawn(async {
@@ -142,6 +145,7 @@ pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
     till_api::serve(listener, till_api::router(app), stop).await?;
     tidy.abort();
     tell.abort();
+    expire.abort();
     deliver.abort();
     sweep.abort();
     tend.abort();
@@ -151,6 +155,18 @@ pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
     let _ = poll.await;
     house.store.close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Gives back what reservations hold whose time has run out, for as long as the host runs.
+async fn expire(shop: Arc<Shop>) {
+    loop {
+        match shop.expire_reservations().await {
+            Ok(ended) if ended > 0 => continue,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "end reservations"),
+        }
+        tokio::time::sleep(EXPIRE_EVERY).await;
+    }
 }
 
 /// Moves what happened into the log and begins the parcels that follow, for as long as the host runs.

@@ -224,6 +224,7 @@ CREATE TABLE IF NOT EXISTS stock (
   warehouse   TEXT NOT NULL,
   on_hand     {INT} NOT NULL CHECK (on_hand >= 0),
   held        {INT} NOT NULL CHECK (held >= 0),
+  low_at      {INT},                            -- the SKU's threshold, here too so that a sale need not look for it
   CHECK (on_hand >= held),
   PRIMARY KEY (merchant, sku, warehouse)
 ){SMALL};
@@ -473,3 +474,50 @@ CREATE TABLE IF NOT EXISTS command (            -- idempotency of HTTP commands:
   PRIMARY KEY (merchant, principal, operation, idem_key)
 ){BIG};
 CREATE INDEX IF NOT EXISTS command_age ON command (created_us);
+
+CREATE TABLE IF NOT EXISTS stock_movement (     -- append only: on_hand of a SKU in a warehouse is the sum of its deltas
+  merchant    TEXT NOT NULL,
+  id          TEXT NOT NULL,                    -- names the change, so it is made once; a sale has the id of its hold
+  sku         TEXT NOT NULL,
+  warehouse   TEXT NOT NULL,
+  delta       {INT} NOT NULL,
+  on_hand     {INT} NOT NULL,                   -- after it
+  reason      TEXT NOT NULL,
+  reference   TEXT NOT NULL,                    -- order, reservation, transfer or what the merchant says
+  note        TEXT NOT NULL,
+  who         TEXT NOT NULL,
+  at_us       {INT} NOT NULL,
+  PRIMARY KEY (merchant, id)
+){BIG};
+CREATE INDEX IF NOT EXISTS stock_movement_age ON stock_movement (merchant, at_us, id);
+CREATE INDEX IF NOT EXISTS stock_movement_sku ON stock_movement (merchant, sku, at_us, id);
+
+CREATE TABLE IF NOT EXISTS stock_threshold (    -- SKUs whose threshold is not that of the settings
+  merchant    TEXT NOT NULL,
+  sku         TEXT NOT NULL,
+  low_at      {INT} NOT NULL CHECK (low_at >= 0),
+  PRIMARY KEY (merchant, sku)
+){SMALL};
+
+CREATE TABLE IF NOT EXISTS warehouse (
+  merchant    TEXT NOT NULL,
+  id          TEXT NOT NULL,
+  active      {INT} NOT NULL,
+  body        TEXT NOT NULL,
+  updated_us  {INT} NOT NULL,
+  PRIMARY KEY (merchant, id)
+){SMALL};
+
+CREATE TABLE IF NOT EXISTS reservation (        -- stock held for another channel; its lines are the holds of its uid
+  merchant    TEXT NOT NULL,
+  id          TEXT NOT NULL,
+  uid         {BLOB} NOT NULL,
+  reference   TEXT NOT NULL,
+  state       TEXT NOT NULL,                    -- held, confirmed, released, expired
+  who         TEXT NOT NULL,
+  created_us  {INT} NOT NULL,
+  expires_us  {INT} NOT NULL,                   -- a host ends it then; until one has, it holds
+  ended_us    {INT},
+  PRIMARY KEY (merchant, id)
+){BIG};
+CREATE INDEX IF NOT EXISTS reservation_due ON reservation (expires_us) WHERE state = 'held';

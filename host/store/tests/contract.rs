@@ -16,7 +16,8 @@ use till_engine::runner::{Error, Runner, SignalAnswer, SignalRequest, StartReque
 use till_engine::step::{StepCall, StepFault, StepInterface, StepResult, TookEffect};
 use till_store::tables::binding::{BindingRow, BodyRow};
 use till_store::tables::component::{ComponentChangeRow, ComponentRow};
-use till_store::tables::hold::{Held, HoldKind, NewHold};
+use till_store::tables::hold::{End, Held, HoldKind, NewHold};
+use till_store::tables::inventory::Because;
 use till_store::tables::lookup::LookupRow;
 use till_store::tables::product::{Filter, Place, ProductRow, Sort};
 use till_store::tables::secret::SecretRow;
@@ -24,7 +25,18 @@ use till_store::tables::trial::{DifferenceRow, TrialKey};
 use till_store::{Options, Store, Tx};
 use uuid::Uuid;
 
+#[path = "contract/inventory.rs"]
+mod inventory;
+
 const MERCHANT: &str = "m";
+/// Why the tests change stock.
+const SET: Because<'static> = Because { reason: "set", reference: "", note: "", who: "tests", at_us: 0 };
+
+/// Sets the units on hand of a SKU.
+async fn put(tx: &mut Tx, sku: &str, on_hand: i64) -> Result<(), StoreError> {
+    let id = Uuid::now_v7().to_string();
+    tx.put_stock(MERCHANT, &id, (sku, "w"), on_hand, &SET).await.map(|_| ())
+}
 
 /// A store of its own for each test, on each engine there is.
 async fn stores() -> Vec<(Store, Box<dyn std::any::Any>)> {
@@ -230,16 +242,16 @@ impl Steps<Tx> for ToySteps {
                 })
             }
             "release" => {
-                tx.settle_holds(&call.merchant, uid, "", false, 0).await.map_err(broken)?;
+                tx.settle_holds(&call.merchant, uid, "", End::Release, 0).await.map_err(broken)?;
                 Ok(StepResult::outcome("done"))
             }
             "finish" => match self.0.next_in(&call, "ok") {
                 "lost" => {
-                    tx.settle_holds(&call.merchant, uid, "", true, 0).await.map_err(broken)?;
+                    tx.settle_holds(&call.merchant, uid, "", End::Commit(SET), 0).await.map_err(broken)?;
                     Ok(StepResult::outcome("lost").refuse())
                 }
                 _ => {
-                    tx.settle_holds(&call.merchant, uid, "", true, 0).await.map_err(broken)?;
+                    tx.settle_holds(&call.merchant, uid, "", End::Commit(SET), 0).await.map_err(broken)?;
                     Ok(StepResult::outcome("ok").event("toy.finished", json!({ "id": call.id })))
                 }
             },
@@ -276,7 +288,7 @@ impl Bench {
 
     async fn stock(&self, on_hand: i64) {
         self.store
-            .transact(move |tx| Box::pin(async move { tx.put_stock(MERCHANT, "sku", "w", on_hand).await }))
+            .transact(move |tx| Box::pin(async move { put(tx, "sku", on_hand).await }))
             .await
             .expect("stock");
     }
@@ -690,7 +702,7 @@ async fn holds_end_once_and_never_go_below_zero() {
         store
             .transact(move |tx| {
                 Box::pin(async move {
-                    tx.put_stock(MERCHANT, "sku", "w", 5).await?;
+                    put(tx, "sku", 5).await?;
                     tx.put_customer(MERCHANT, "c", "{}", 5).await
                 })
             })
@@ -712,10 +724,14 @@ async fn holds_end_once_and_never_go_below_zero() {
                         };
                         let first = tx.hold(MERCHANT, &hold("a", 3)).await?;
                         let again = tx.hold(MERCHANT, &hold("a", 3)).await?;
-                        let ended = tx.settle_hold(MERCHANT, &format!("a{what}"), false, 0).await?;
-                        let twice = tx.settle_hold(MERCHANT, &format!("a{what}"), true, 0).await?;
+                        let ended =
+                            tx.settle_hold(MERCHANT, &format!("a{what}"), End::Release, 0).await?.is_some();
+                        let twice = tx
+                            .settle_hold(MERCHANT, &format!("a{what}"), End::Commit(SET), 0)
+                            .await?
+                            .is_some();
                         let next = tx.hold(MERCHANT, &hold("b", 4)).await?;
-                        tx.settle_hold(MERCHANT, &format!("b{what}"), true, 0).await?;
+                        tx.settle_hold(MERCHANT, &format!("b{what}"), End::Commit(SET), 0).await?;
                         Ok((first, again, ended, twice, next))
                     })
                 })
@@ -850,7 +866,7 @@ async fn one_failing_transaction_does_not_spoil_its_batch() {
                 store
                     .transact(move |tx| {
                         Box::pin(async move {
-                            tx.put_stock(MERCHANT, &format!("s{n}"), "w", n).await?;
+                            put(tx, &format!("s{n}"), n).await?;
                             if n % 7 == 3 {
                                 return Err(StoreError::Conflict);
                             }
@@ -1290,7 +1306,7 @@ async fn products_are_found_by_what_was_written_last() {
                     }
                     // Once more: it stays as old as it was.
                     tx.put_product(MERCHANT, &product("A", 3), 9).await?;
-                    tx.put_stock(MERCHANT, "sku-B", "w", 1).await.map(|_| ())
+                    put(tx, "sku-B", 1).await
                 })
             })
             .await

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use till_commerce::StockChange;
 use till_commerce::catalog::{Customer, SavedAddress, SavedMethod};
 use till_commerce::settings::Given;
 use utoipa::ToSchema;
@@ -208,7 +209,8 @@ pub(crate) async fn put_stock(
     let mut fields = body.fields()?;
     let StockIn { on_hand } = StockIn::read(&mut fields);
     fields.finish()?;
-    app.shop.put_stock(&caller.merchant, &sku, &warehouse, on_hand).await?;
+    let change = StockChange::To { sku: sku.clone(), warehouse, on_hand };
+    app.shop.change_stock(&caller.merchant, &caller.sub, change, ("set", "", ""), None).await?;
     done(&sku)
 }
 

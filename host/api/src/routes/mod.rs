@@ -7,14 +7,17 @@ pub(crate) mod catalog;
 pub(crate) mod checkout;
 pub(crate) mod components;
 pub(crate) mod events;
-pub mod fulfilment;
+pub(crate) mod fulfilment;
+pub(crate) mod inventory;
 pub(crate) mod meta;
 pub(crate) mod notifications;
 pub(crate) mod orders;
 pub(crate) mod products;
+pub(crate) mod reservations;
 pub(crate) mod secrets;
 mod sheet;
 pub(crate) mod tables;
+pub(crate) mod warehouses;
 pub(crate) mod webhooks;
 pub(crate) mod workflows;
 
@@ -22,7 +25,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use serde::Serialize;
 
 use crate::App;
@@ -102,6 +105,19 @@ pub(crate) fn all() -> Router<App> {
         .route("/api/v1/admin/catalog/export", get(products::export))
         .route("/api/v1/admin/customers/{id}", put(admin::put_customer))
         .route("/api/v1/admin/stock/{sku}/{warehouse}", put(admin::put_stock))
+        .route("/api/v1/inventory/{sku}", get(inventory::availability))
+        .route("/api/v1/admin/inventory", get(inventory::list))
+        .route("/api/v1/admin/inventory/adjustments", post(inventory::adjust))
+        .route("/api/v1/admin/inventory/transfers", post(inventory::transfer))
+        .route("/api/v1/admin/inventory/movements", get(inventory::movements))
+        .route("/api/v1/admin/inventory/thresholds/{sku}", put(inventory::put_threshold))
+        .route("/api/v1/admin/inventory/warehouses", get(warehouses::list))
+        .route("/api/v1/admin/inventory/warehouses/{warehouse}", put(warehouses::put).get(warehouses::read))
+        .route("/api/v1/admin/inventory/warehouses/{warehouse}", delete(warehouses::delete))
+        .route("/api/v1/admin/inventory/reservations", post(reservations::reserve))
+        .route("/api/v1/admin/inventory/reservations/{reservation}", get(reservations::read))
+        .route("/api/v1/admin/inventory/reservations/{reservation}/confirm", post(reservations::confirm))
+        .route("/api/v1/admin/inventory/reservations/{reservation}/release", post(reservations::release))
         .route("/webhooks/{merchant}/{gateway}", post(webhooks::take))
         .route("/healthz", get(meta::health))
         .route("/readyz", get(meta::ready))

@@ -80,7 +80,7 @@ fn day(ms: u64) -> String {
 /// An address.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct AddressOut {
+pub(crate) struct AddressOut {
     #[serde(skip_serializing_if = "String::is_empty")]
     name: String,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -96,7 +96,7 @@ struct AddressOut {
 }
 
 impl AddressOut {
-    fn new(address: &Address) -> AddressOut {
+    pub(crate) fn new(address: &Address) -> AddressOut {
         AddressOut {
             name: address.name.clone(),
             company: address.company.clone(),

@@ -57,6 +57,17 @@ struct OrderItemOut {
     unit_price: Amount,
     total_price: Amount,
     warehouse: Option<String>,
+    /// Where its units come from; only where that is more than one warehouse.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warehouses: Vec<PartOut>,
+}
+
+/// Units of a line that come from one warehouse.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct PartOut {
+    warehouse_id: String,
+    quantity: u32,
 }
 
 /// Sums of an order.
@@ -164,6 +175,11 @@ impl OrderOut {
                     unit_price: money(item.unit_price),
                     total_price: money(item.total),
                     warehouse: item.warehouse.clone(),
+                    warehouses: item
+                        .parts
+                        .iter()
+                        .map(|part| PartOut { warehouse_id: part.warehouse.clone(), quantity: part.units })
+                        .collect(),
                 })
                 .collect(),
             pricing: PricingOut {

@@ -3,7 +3,7 @@
 use serde_json::json;
 use till_engine::step::{StepCall, StepFault, StepResult, TookEffect};
 use till_store::Tx;
-use till_store::tables::hold::{Held, HoldKind, NewHold};
+use till_store::tables::hold::{End, Held, HoldKind, NewHold};
 use uuid::Uuid;
 
 use super::context::{Submit, maybe, part};
@@ -45,10 +45,12 @@ impl CheckoutSteps {
         // One lock order for all transactions: kind, place, id.
         let mut wanted: Vec<(NewHold, Option<String>)> = Vec::new();
         for line in inputs.lines.iter().filter(|l| l.stock.is_some()) {
-            let place = line.warehouse.as_deref().unwrap_or("");
-            let hold =
-                new(HoldKind::Stock, &line.id, &line.sku, place, i64::from(line.quantity), (None, None));
-            wanted.push((hold, Some(line.id.clone())));
+            for (n, (place, units)) in line.places().into_iter().enumerate() {
+                let id = if n == 0 { line.id.clone() } else { format!("{}:{n}", line.id) };
+                let place = place.unwrap_or("");
+                let hold = new(HoldKind::Stock, &id, &line.sku, place, i64::from(units), (None, None));
+                wanted.push((hold, Some(line.id.clone())));
+            }
         }
         let limit = |n: Option<u64>| n.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
         for discount in quote.discounts.iter().filter(|d| d.kind == DiscountKind::Promotion && d.uses > 0) {
@@ -73,6 +75,7 @@ impl CheckoutSteps {
             match hold.kind {
                 HoldKind::Stock => short_lines.push(json!({
                     "line": line, "sku": hold.what, "wanted": hold.quantity, "available": left.max(0),
+                    "warehouseId": hold.place,
                 })),
                 HoldKind::Promotion => {
                     other = Some(("code-used-up", json!({ "promotion": hold.what, "left": left })))
@@ -98,9 +101,9 @@ impl CheckoutSteps {
     pub(super) async fn release(tx: &mut Tx, call: &StepCall) -> Result<StepResult, StepFault> {
         let prefix = prefix(&call.uid, call.entry);
         let ended = tx
-            .settle_holds(&call.merchant, uid(call)?, &prefix, false, call.now_us)
+            .settle_holds(&call.merchant, uid(call)?, &prefix, End::Release, call.now_us)
             .await
             .map_err(database)?;
-        Ok(StepResult::outcome("done").patch(json!({ "submit": null })).note(json!({ "released": ended })))
+        Ok(StepResult::outcome("done").patch(json!({ "submit": null })).note(json!({ "released": ended.0 })))
     }
 }

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use till_engine::step::{StepCall, StepFault, StepResult, TookEffect};
 use till_model::money::Currency;
+use till_store::tables::hold::End;
+use till_store::tables::inventory::Because;
 use till_store::tables::purchase::OrderRow;
 use till_store::{Error as StoreError, Tx};
 
@@ -12,6 +14,8 @@ use super::holds::uid;
 use super::pricing::database;
 use super::steps::CheckoutSteps;
 use crate::catalog::parse;
+use crate::inventory::choose::{Part, places};
+use crate::inventory::{self, crossed};
 use crate::quote::{Address, DiscountKind, Inputs, Kind, Quote, Totals, TraceEntry};
 use crate::settings::Settings;
 
@@ -128,12 +132,16 @@ pub struct OrderItem {
     /// Weight of one unit, in grams.
     #[serde(default)]
     pub weight_g: u32,
+    /// Where its units are taken from, where that is more than one warehouse; `warehouse` is the first of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
 }
 
 impl OrderItem {
-    /// Where its units are taken from, and how many from each place.
-    pub fn taken_from(&self) -> Vec<(Option<String>, u32)> {
-        vec![(self.warehouse.clone(), self.quantity)]
+    /// Warehouses it is taken from, each with its units. Their sum is the quantity.
+    #[must_use]
+    pub fn places(&self) -> Vec<(Option<&str>, u32)> {
+        places(self.warehouse.as_deref(), &self.parts, self.quantity)
     }
 }
 
@@ -242,6 +250,7 @@ impl CheckoutSteps {
                     warehouse: line.warehouse.clone(),
                     kind: line.kind,
                     weight_g: line.weight_g,
+                    parts: line.parts.clone(),
                 })
                 .collect(),
             discounts: quote
@@ -353,8 +362,12 @@ impl CheckoutSteps {
         if made.is_some_and(|row| row.status != PENDING_PAYMENT && row.status != PAYMENT_FAILED) {
             return Ok(StepResult::outcome("confirmed")); // Run again: everything is booked.
         }
-        tx.settle_holds(merchant, uid(call)?, "", true, call.now_us).await.map_err(database)?;
+        let settings: Settings = part(call, "settings")?;
         let customer = inputs.customer.as_ref().map_or("", |c| c.id.as_str());
+        let (reason, note) = (inventory::SALE, "");
+        let because = Because { reason, reference: &order, note, who: customer, at_us: call.now_us };
+        let settled = tx.settle_holds(merchant, uid(call)?, "", End::Commit(because), call.now_us).await;
+        let (_, taken) = settled.map_err(database)?;
         let earned = i64::try_from(totals.points_earned).unwrap_or(i64::MAX);
         tx.earn_points(merchant, customer, &format!("{order}:earned"), earned, call.now_us)
             .await
@@ -382,9 +395,11 @@ impl CheckoutSteps {
         // What they say is read from the order when they are told.
         let fact = json!({ "orderId": order, "status": CONFIRMED, "note": PAID });
         let topics = [ORDER_CREATED, PAYMENT_COMPLETED, ORDER_STATUS_UPDATED];
-        Ok(topics
+        let told = topics
             .iter()
-            .fold(StepResult::outcome("confirmed"), |told, topic| told.event(topic, fact.clone())))
+            .fold(StepResult::outcome("confirmed"), |told, topic| told.event(topic, fact.clone()));
+        let crossed = taken.iter().flat_map(|movement| crossed(movement, settings.inventory.low_at));
+        Ok(crossed.fold(told, |told, (topic, body)| told.event(topic, body)))
     }
 }
 

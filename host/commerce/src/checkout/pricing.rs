@@ -14,6 +14,7 @@ use till_store::Error as StoreError;
 use super::context::{ClientInputs, Session, Shown, Submit, json as to_json, maybe, part};
 use super::steps::CheckoutSteps;
 use crate::ask::{self, Asker};
+use crate::inventory::{self, Warehouse};
 use crate::quote::{
     BrokenPromise, CodeInput, CustomerInput, Inputs, LineInput, PaymentMethodInput, Quote, Stage, points,
     requirements, total,
@@ -43,13 +44,11 @@ impl CheckoutSteps {
         let (customer, orders, balance) =
             catalog::customer(&mut tx, merchant, &session.customer).await.map_err(database)?;
         let mut lines = Vec::with_capacity(cart.items.len());
+        let mut stock = Vec::with_capacity(cart.items.len());
         for item in &cart.items {
             let product = catalog::product(&mut tx, merchant, &item.product).await.map_err(database)?;
             let article = product.as_ref().and_then(|p| p.article(&item.sku));
-            let stock = catalog::availability(&mut tx, merchant, &item.sku).await.map_err(database)?;
-            let warehouse = item.warehouse.clone();
-            let available =
-                stock.iter().find(|s| Some(&s.warehouse) == warehouse.as_ref()).map_or(0, |s| s.available);
+            stock.push(catalog::availability(&mut tx, merchant, &item.sku).await.map_err(database)?);
             let stocked = product.as_ref().is_none_or(|p| p.stocked);
             lines.push(LineInput {
                 id: item.id.clone(),
@@ -68,8 +67,10 @@ impl CheckoutSteps {
                 size_mm: None,
                 categories: product.as_ref().map(|p| p.categories.clone()).unwrap_or_default(),
                 tags: product.as_ref().map(|p| p.tags.clone()).unwrap_or_default(),
-                warehouse,
-                stock: stocked.then(|| u32::try_from(available.max(0)).unwrap_or(u32::MAX)),
+                warehouse: item.warehouse.clone(),
+                parts: vec![],
+                // Counted below, where it is taken from.
+                stock: stocked.then_some(0),
                 // In another currency its digits are another price: it cannot be sold in this session.
                 withdrawn: product.as_ref().is_none_or(|p| !p.reaches() || p.currency != settings.currency)
                     || article.as_ref().is_none_or(|a| !a.active),
@@ -85,6 +86,14 @@ impl CheckoutSteps {
                 .map(|a| a.address.clone())
         };
         let shipping_address = client.shipping_address.or_else(|| saved("shipping"));
+        let described = inventory::warehouses(&mut tx, merchant).await.map_err(database)?;
+        inventory::place(&mut lines, &stock, &described, shipping_address.as_ref(), &settings.inventory);
+        let leaves = |one: &Warehouse| {
+            lines.iter().flat_map(LineInput::places).any(|(from, _)| from == Some(one.id.as_str()))
+        };
+        let origins =
+            described.iter().filter(|one| leaves(one) && !one.address.missing().contains(&"country"));
+        let warehouses = origins.map(|one| (one.id.clone(), one.address.clone())).collect();
         let method = match &client.payment_method {
             Some(id) => customer.payment_methods.iter().find(|m| m.id == *id),
             None => customer.payment_methods.iter().find(|m| m.default),
@@ -124,7 +133,7 @@ impl CheckoutSteps {
                 brand: m.brand.clone(),
             }),
             notes: client.notes,
-            warehouses: std::collections::BTreeMap::new(),
+            warehouses,
         };
         if let Err(error) = inputs.check(&settings.limits) {
             let problem = json!({ "code": "invalid-inputs", "text": error.to_string() });

@@ -23,7 +23,7 @@ use tokio::sync::watch;
 
 use crate::checkout::{Order, order_from_row};
 use crate::settings::Settings;
-use crate::{catalog, checkout};
+use crate::{catalog, checkout, inventory};
 
 pub use metrics::{METRIC_ROWS_MAX, METRICS};
 pub use till_store::tables::audience::MetricRow as Metric;
@@ -141,8 +141,11 @@ async fn relay(tx: &mut Tx, now_us: i64) -> Result<usize, StoreError> {
             Some(about) => about.told(fact).map_err(|error| StoreError::Corrupt(error.to_string()))?,
             None => fact.body.clone(),
         };
-        let subject = about.as_ref().map_or("", |about| about.order.id.as_str());
-        tx.log_event(fact, position, subject, &body).await?;
+        let subject = match &about {
+            Some(about) => about.order.id.clone(),
+            None => inventory::subject(&fact.topic, &fact.body).unwrap_or_default(),
+        };
+        tx.log_event(fact, position, &subject, &body).await?;
         let audience = &shops[&fact.merchant];
         if let Some(about) = &about {
             project::project(tx, fact, about, &audience.settings, now_us).await?;

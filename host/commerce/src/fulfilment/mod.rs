@@ -397,7 +397,8 @@ pub(crate) fn moved_by_parcels(order: &str) -> bool {
 pub(crate) fn plan(order: &Order, now_us: i64) -> Vec<Shipment> {
     let mut parcels: Vec<(Option<String>, Vec<ParcelLine>)> = Vec::new();
     for item in order.receipt.items.iter().filter(|item| item.kind == crate::quote::Kind::Physical) {
-        for (warehouse, quantity) in item.taken_from() {
+        for (warehouse, quantity) in item.places() {
+            let warehouse = warehouse.map(str::to_owned);
             let line = ParcelLine { item: item.id.clone(), sku: item.sku.clone(), quantity };
             match parcels.iter_mut().find(|(from, _)| *from == warehouse) {
                 Some((_, lines)) => lines.push(line),

@@ -29,6 +29,8 @@ use crate::catalog;
 use crate::checkout::steps::CheckoutSteps;
 use crate::checkout::{ORDER_STATUS_UPDATED, Order, database, order, order_from_row, words};
 use crate::events::time;
+use crate::inventory;
+use crate::quote::Address;
 use crate::settings::Settings;
 
 /// Interface of a step of this room.
@@ -52,6 +54,8 @@ pub(crate) struct Load {
     pub(crate) shipment: Shipment,
     pub(crate) order: Order,
     email: String,
+    /// Where it leaves, if the merchant has said where the warehouse is.
+    origin: Option<Address>,
     settings: Settings,
 }
 
@@ -83,7 +87,10 @@ pub(crate) async fn load(store: &Store, merchant: &str, shipment: &str) -> Resul
         Some(body) => catalog::parse(&body).map_err(database)?,
         None => Settings::default(),
     };
-    Ok(Load { shipment, order, email: customer.email, settings })
+    let described = inventory::warehouses(&mut tx, merchant).await.map_err(database)?;
+    let from = described.into_iter().find(|one| Some(&one.id) == shipment.parcel.warehouse.as_ref());
+    let origin = from.map(|one| one.address).filter(|address| address.missing().is_empty());
+    Ok(Load { shipment, order, email: customer.email, origin, settings })
 }
 
 impl CheckoutSteps {
@@ -331,7 +338,7 @@ pub(crate) fn consignment(
         method: shipment.parcel.method.clone(),
         carrier: shipment.parcel.carrier.clone(),
         service: shipment.parcel.service.clone(),
-        origin: None,
+        origin: load.origin.as_ref().map(Address::to_wit),
         destination: to.to_wit(),
         email: load.email.clone(),
         weight_g: lines.iter().map(|line| u64::from(line.weight_g) * u64::from(line.units)).sum(),

@@ -10,6 +10,7 @@ use till_model::money::Currency;
 use till_sandbox::wit::types as wit;
 
 use super::Quote;
+use crate::inventory::choose::{Part, places};
 use crate::settings::CartLimits;
 
 /// Everything a quote depends on. Amounts are minor units of `currency`.
@@ -110,6 +111,9 @@ pub struct LineInput {
     /// Where it will be taken from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warehouse: Option<String>,
+    /// Where its units will be taken from, where that is more than one warehouse; `warehouse` is the first of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
     /// Units that could be held when the snapshot was taken. None: not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stock: Option<u32>,
@@ -393,6 +397,12 @@ pub(super) fn line_path(id: &str) -> String {
 }
 
 impl LineInput {
+    /// Warehouses it is taken from, each with its units.
+    #[must_use]
+    pub fn places(&self) -> Vec<(Option<&str>, u32)> {
+        places(self.warehouse.as_deref(), &self.parts, self.quantity)
+    }
+
     fn to_wit(&self) -> wit::Line {
         wit::Line {
             id: self.id.clone(),

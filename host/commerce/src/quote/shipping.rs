@@ -22,24 +22,26 @@ pub fn needed(inputs: &Inputs, quote: &Quote) -> bool {
     !groups(inputs, quote).is_empty()
 }
 
-/// Physical goods that can be sold, by the warehouse they leave, in the order of the lines.
+/// Physical goods that can be sold, by the warehouses they leave, in the order of the lines. A divided line is in several.
 fn groups(inputs: &Inputs, quote: &Quote) -> Vec<ShippingGroup> {
     let mut groups: Vec<ShippingGroup> = Vec::new();
     for (line, made) in inputs.lines.iter().zip(&quote.lines) {
         if line.kind != Kind::Physical || made.unavailable.is_some() {
             continue;
         }
-        match groups.iter_mut().find(|group| group.warehouse == line.warehouse) {
-            Some(group) => group.lines.push(line.id.clone()),
-            None => groups.push(ShippingGroup {
-                id: line.warehouse.as_ref().map_or_else(|| "ship".to_owned(), |from| format!("ship-{from}")),
-                warehouse: line.warehouse.clone(),
-                lines: vec![line.id.clone()],
-                options: Vec::new(),
-                selected: None,
-                tax: 0,
-                tax_included: 0,
-            }),
+        for (from, _) in line.places() {
+            match groups.iter_mut().find(|group| group.warehouse.as_deref() == from) {
+                Some(group) => group.lines.push(line.id.clone()),
+                None => groups.push(ShippingGroup {
+                    id: from.map_or_else(|| "ship".to_owned(), |from| format!("ship-{from}")),
+                    warehouse: from.map(str::to_owned),
+                    lines: vec![line.id.clone()],
+                    options: Vec::new(),
+                    selected: None,
+                    tax: 0,
+                    tax_included: 0,
+                }),
+            }
         }
     }
     groups
@@ -50,18 +52,23 @@ fn groups(inputs: &Inputs, quote: &Quote) -> Vec<ShippingGroup> {
 /// # Errors
 /// The rule `overflow`.
 pub fn build_request(inputs: &Inputs, quote: &Quote) -> Result<RateRequest, BrokenPromise> {
-    let line = |id: &String| {
+    let line = |id: &String, from: Option<&str>| {
         let (line, made) = (inputs.line(id)?, quote.line(id)?);
+        let places = line.places();
+        let at = places.iter().position(|(place, _)| *place == from)?;
+        let before: u32 = places[..at].iter().map(|(_, units)| units).sum();
+        let units = places[at].1;
         Some(GroupLine {
             line: id.clone(),
-            units: line.quantity,
+            units,
             weight_g: line.weight_g,
-            value: made.net(),
+            value: share(made.net(), before + units, line.quantity)
+                - share(made.net(), before, line.quantity),
             tags: line.tags.clone(),
         })
     };
     let group = |group: ShippingGroup| Group {
-        lines: group.lines.iter().filter_map(line).collect(),
+        lines: group.lines.iter().filter_map(|id| line(id, group.warehouse.as_deref())).collect(),
         origin: group.warehouse.as_ref().and_then(|from| inputs.warehouses.get(from)).map(Address::to_wit),
         id: group.id,
         warehouse: group.warehouse,
@@ -74,6 +81,12 @@ pub fn build_request(inputs: &Inputs, quote: &Quote) -> Result<RateRequest, Brok
         goods_total: quote.goods_total()?,
         attributes: Vec::new(),
     })
+}
+
+/// The part of an amount that the first units of a line have. Those of all parts sum up to it.
+fn share(amount: i64, units: u32, all: u32) -> i64 {
+    let part = i128::from(amount) * i128::from(units) / i128::from(all.max(1));
+    i64::try_from(part).expect("a part of an amount is no more than it")
 }
 
 /// Nothing to ship, or nobody to ask: groups without options.

@@ -5,6 +5,7 @@ use till_model::money::{Allocation, Currency, Rounding, TaxRounding};
 use till_sandbox::wit::{pricing, promotion, shipping as rates, tax as taxes, types};
 
 use super::*;
+use crate::inventory::Part;
 
 fn by(name: &str) -> Component {
     Component { name: name.to_owned(), digest: format!("sha256:{name}") }
@@ -659,6 +660,32 @@ fn offers() -> impl Strategy<Value = Vec<(promotion::Candidate, u64)>> {
         (made, pick)
     });
     prop::collection::vec(made, 0..6)
+}
+
+#[test]
+fn a_divided_line_is_in_the_group_of_each_warehouse_with_its_units_and_share() {
+    let mut inputs = demo();
+    let part = |warehouse: &str, units| Part { warehouse: warehouse.to_owned(), units };
+    inputs.lines[0].quantity = 5;
+    inputs.lines[0].parts = vec![part("US-WEST-01", 2), part("US-EAST-01", 2), part("US-MID-01", 1)];
+    inputs.lines.push(LineInput { warehouse: Some("US-EAST-01".to_owned()), ..line("L2", 1, 100) });
+    let quote = price::catalog(&inputs, Quote::new(&Settings::default(), &inputs)).unwrap();
+    let request = shipping::build_request(&inputs, &quote).unwrap();
+    let told: Vec<(&str, Vec<(&str, u32)>)> = request
+        .groups
+        .iter()
+        .map(|group| (group.id.as_str(), group.lines.iter().map(|l| (l.line.as_str(), l.units)).collect()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("ship-US-WEST-01", vec![("L1", 2)]),
+            ("ship-US-EAST-01", vec![("L1", 2), ("L2", 1)]),
+            ("ship-US-MID-01", vec![("L1", 1)]),
+        ]
+    );
+    let value: i64 = request.groups.iter().flat_map(|group| &group.lines).map(|line| line.value).sum();
+    assert_eq!(value, quote.goods_total().unwrap(), "the parts of a value sum up to it");
 }
 
 proptest! {

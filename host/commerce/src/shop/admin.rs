@@ -1,4 +1,4 @@
-//! What a merchant writes: settings, customers, stock.
+//! What a merchant writes: settings, customers. Stock is in `inventory.rs`.
 
 use till_store::{Error as StoreError, Tx};
 
@@ -37,37 +37,6 @@ impl Shop {
             Box::pin(async move { tx.put_customer(&owner, &id, &text, points).await })
         })
         .await
-    }
-
-    /// Sets the units on hand.
-    pub async fn put_stock(
-        &self,
-        merchant: &str,
-        sku: &str,
-        warehouse: &str,
-        on_hand: i64,
-    ) -> Result<(), ShopError> {
-        if on_hand < 0 {
-            return Err(ShopError::Field {
-                field: "onHand".to_owned(),
-                why: "stock is not negative".to_owned(),
-            });
-        }
-        let (sku, warehouse) = (sku.to_owned(), warehouse.to_owned());
-        let (kind, place) = (sku.clone(), warehouse.clone());
-        let owner = merchant.to_owned();
-        let fits = self
-            .store
-            .transact(move |tx| {
-                let (owner, kind, place) = (owner.clone(), kind.clone(), place.clone());
-                Box::pin(async move { tx.put_stock(&owner, &kind, &place, on_hand).await })
-            })
-            .await?;
-        if fits {
-            return Ok(());
-        }
-        let why = format!("more units of {sku} in {warehouse} are promised than {on_hand}");
-        Err(ShopError::Field { field: "onHand".to_owned(), why })
     }
 
     pub(super) async fn write<F>(&self, merchant: &str, job: F) -> Result<(), ShopError>

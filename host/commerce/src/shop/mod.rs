@@ -1,12 +1,13 @@
 //! [`Shop`]: what the edge may ask for. Catalog, carts, checkout sessions, orders, webhooks.
 //!
-//! Here are the records and what is only read; `catalog.rs` has the products, `cart.rs`, `session.rs`, `webhook.rs` and
-//! `admin.rs` the commands, by who gives them.
+//! Here are the records and what is only read; `catalog.rs` has the products, `inventory.rs` their stock, `cart.rs`,
+//! `session.rs`, `webhook.rs` and `admin.rs` the commands, by who gives them.
 
 mod admin;
 mod cart;
 mod catalog;
 mod fulfilment;
+mod inventory;
 mod kept;
 mod session;
 mod trial;
@@ -95,6 +96,9 @@ pub enum ShopError {
         /// What was tried.
         why: String,
     },
+    /// There is less stock than is wanted: every line of which there is.
+    #[error("hold what is wanted: {} lines are short", .0.len())]
+    Short(Vec<ShortItem>),
     /// A webhook whose signature does not match.
     #[error("verify the webhook")]
     Forged,
@@ -205,6 +209,7 @@ pub struct Shop {
 
 pub use catalog::Shown;
 pub use fulfilment::{FEEDBACK_CHARS_MAX, Feedback, ParcelCommand, ProductFeedback, Review, Tracking};
+pub use inventory::{ItemWanted, Reservation, ShortItem, StockChange};
 
 impl Shop {
     /// The shop over these rooms.

@@ -7,6 +7,7 @@
 use till_engine::ports::StoreError;
 use uuid::Uuid;
 
+use super::inventory::{Because, Movement};
 use crate::tx::{P, Tx};
 
 /// What is held.
@@ -61,43 +62,16 @@ pub enum Held {
     Short(i64),
 }
 
-/// Stock of a SKU in one warehouse.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StockRow {
-    /// SKU.
-    pub sku: String,
-    /// Warehouse.
-    pub warehouse: String,
-    /// Units there.
-    pub on_hand: i64,
-    /// Units of those promised.
-    pub held: i64,
+/// How a hold ends.
+#[derive(Debug, Clone, Copy)]
+pub enum End<'a> {
+    /// What was promised is given back.
+    Release,
+    /// What was promised is taken. Of stock the ledger is told why.
+    Commit(Because<'a>),
 }
 
 impl Tx {
-    /// Sets the units on hand. Refused (false) if more are held.
-    pub async fn put_stock(
-        &mut self,
-        merchant: &str,
-        sku: &str,
-        warehouse: &str,
-        on_hand: i64,
-    ) -> Result<bool, StoreError> {
-        let sql = "INSERT INTO stock (merchant, sku, warehouse, on_hand, held) VALUES ($1,$2,$3,$4,0) ON CONFLICT (merchant, sku, warehouse) DO UPDATE SET on_hand = excluded.on_hand WHERE stock.held <= excluded.on_hand";
-        Ok(self.exec(sql, &[P::T(merchant), P::T(sku), P::T(warehouse), P::I(on_hand)]).await? == 1)
-    }
-
-    /// Stock of a SKU in all warehouses.
-    pub async fn stock(&mut self, merchant: &str, sku: &str) -> Result<Vec<StockRow>, StoreError> {
-        let sql = "SELECT sku, warehouse, on_hand, held FROM stock WHERE merchant = $1 AND sku = $2 ORDER BY warehouse";
-        let rows = self.rows(sql, &[P::T(merchant), P::T(sku)]).await?;
-        rows.iter()
-            .map(|r| {
-                Ok(StockRow { sku: r.text(0)?, warehouse: r.text(1)?, on_hand: r.int(2)?, held: r.int(3)? })
-            })
-            .collect()
-    }
-
     /// Makes a hold. On `Short` the transaction must be rolled back by the caller: the row is there.
     pub async fn hold(&mut self, merchant: &str, hold: &NewHold) -> Result<Held, StoreError> {
         let sql = "INSERT INTO hold (merchant, id, kind, what, place, quantity, state, uid, expires_us) VALUES ($1,$2,$3,$4,$5,$6,'held',$7,$8) ON CONFLICT DO NOTHING";
@@ -177,66 +151,80 @@ impl Tx {
         Ok(uses)
     }
 
-    /// Ends all holds an instance still has, whose id starts with `prefix`: committed or released. Gives how many were ended.
+    /// Ends all holds an instance or a reservation still has, whose id starts with `prefix`. Gives how many were ended,
+    /// and the stock that was taken.
     pub async fn settle_holds(
         &mut self,
         merchant: &str,
         uid: Uuid,
         prefix: &str,
-        commit: bool,
+        end: End<'_>,
         now_us: i64,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<(u64, Vec<Movement>), StoreError> {
         let sql = "SELECT id FROM hold WHERE merchant = $1 AND uid = $2 AND state = 'held' ORDER BY kind, place, id";
         let rows = self.rows(sql, &[P::T(merchant), P::B(uid.as_bytes())]).await?;
-        let mut ended = 0;
+        let (mut ended, mut taken) = (0, Vec::new());
         for row in rows {
             let id = row.text(0)?;
-            if id.starts_with(prefix) && self.settle_hold(merchant, &id, commit, now_us).await? {
+            if !id.starts_with(prefix) {
+                continue;
+            }
+            if let Some(movement) = self.settle_hold(merchant, &id, end, now_us).await? {
                 ended += 1;
+                taken.extend(movement);
             }
         }
-        Ok(ended)
+        Ok((ended, taken))
     }
 
-    /// Ends one hold. False: it had ended before.
+    /// Ends one hold. None: it had ended before. Stock that is taken comes with its movement.
     pub async fn settle_hold(
         &mut self,
         merchant: &str,
         id: &str,
-        commit: bool,
+        end: End<'_>,
         now_us: i64,
-    ) -> Result<bool, StoreError> {
-        let state = if commit { "committed" } else { "released" };
+    ) -> Result<Option<Option<Movement>>, StoreError> {
+        let state = if matches!(end, End::Commit(_)) { "committed" } else { "released" };
         let sql = "UPDATE hold SET state = $1 WHERE merchant = $2 AND id = $3 AND state = 'held' RETURNING kind, what, place, quantity";
         let Some(row) = self.row(sql, &[P::T(state), P::T(merchant), P::T(id)]).await? else {
-            return Ok(false);
+            return Ok(None);
         };
         let (kind, what, place, quantity) = (row.text(0)?, row.text(1)?, row.text(2)?, row.int(3)?);
-        let touched = match (kind.as_str(), commit) {
-            ("stock", true) => {
-                let sql = "UPDATE stock SET on_hand = on_hand - $1, held = held - $1 WHERE merchant = $2 AND sku = $3 AND warehouse = $4";
-                self.exec(sql, &[P::I(quantity), P::T(merchant), P::T(&what), P::T(&place)]).await?
+        let mut taken = None;
+        let touched = match (kind.as_str(), end) {
+            ("stock", End::Commit(because)) => {
+                let sql = "UPDATE stock SET on_hand = on_hand - $1, held = held - $1 WHERE merchant = $2 AND sku = $3 AND warehouse = $4 RETURNING on_hand, low_at";
+                let params = [P::I(quantity), P::T(merchant), P::T(&what), P::T(&place)];
+                if let Some(row) = self.row(sql, &params).await? {
+                    let left = (row.int(0)?, row.maybe_int(1)?);
+                    taken = Some(Movement::new(id, (&what, &place), -quantity, left, &because));
+                }
+                match &taken {
+                    Some(movement) if self.log_movement(merchant, movement).await? => 1,
+                    _ => 0,
+                }
             }
-            ("stock", false) => {
+            ("stock", End::Release) => {
                 let sql =
                     "UPDATE stock SET held = held - $1 WHERE merchant = $2 AND sku = $3 AND warehouse = $4";
                 self.exec(sql, &[P::I(quantity), P::T(merchant), P::T(&what), P::T(&place)]).await?
             }
-            ("points", true) => {
+            ("points", End::Commit(_)) => {
                 let sql = "INSERT INTO points_entry (merchant, id, customer, delta, reason, at_us) VALUES ($1,$2,$3,$4,'redeemed',$5) ON CONFLICT DO NOTHING";
                 self.exec(sql, &[P::T(merchant), P::T(id), P::T(&what), P::I(-quantity), P::I(now_us)])
                     .await?;
                 let sql = "UPDATE customer SET points = points - $1, points_held = points_held - $1 WHERE merchant = $2 AND id = $3";
                 self.exec(sql, &[P::I(quantity), P::T(merchant), P::T(&what)]).await?
             }
-            ("points", false) => {
+            ("points", End::Release) => {
                 let sql =
                     "UPDATE customer SET points_held = points_held - $1 WHERE merchant = $2 AND id = $3";
                 self.exec(sql, &[P::I(quantity), P::T(merchant), P::T(&what)]).await?
             }
             // A committed use stays counted.
-            ("promotion", true) => 1,
-            ("promotion", false) => {
+            ("promotion", End::Commit(_)) => 1,
+            ("promotion", End::Release) => {
                 let sql = "UPDATE promotion_use SET used = used - $1 WHERE merchant = $2 AND promotion = $3 AND (customer = '' OR customer = $4)";
                 self.exec(sql, &[P::I(quantity), P::T(merchant), P::T(&what), P::T(&place)]).await?
             }
@@ -245,7 +233,7 @@ impl Tx {
         if touched == 0 {
             return Err(StoreError::Corrupt(format!("hold {id} of {kind} {what} has nothing behind it")));
         }
-        Ok(true)
+        Ok(Some(taken))
     }
 
     /// Sums over all holds of a merchant that are still held: `(kind, what, place, quantity)`. For audits.
