@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use async_trait::async_trait;
 use base64::Engine as _;
 use rand::RngCore as _;
@@ -19,6 +19,8 @@ use till_registry::{Conformance, Registry, Vault};
 use till_sandbox::{Binding, Compiler, Component, Sandbox, SandboxConfig};
 use till_store::{Options, Store};
 use uuid::Uuid;
+
+use crate::config::SmtpConfig;
 
 /// Workflows built into the binary; a folder of the operator's replaces them by name.
 pub const BUILT_IN: &[(&str, &str)] = &[
@@ -47,6 +49,7 @@ pub async fn build(
     code_cache: Option<&Path>,
     secrets_key: Option<&str>,
     workflows: Option<&Path>,
+    smtp: Option<SmtpConfig>,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<House> {
     let store = Arc::new(Store::open(&Options::new(database)).await.context("open the database")?);
@@ -80,7 +83,11 @@ pub async fn build(
     }
     let shop = Arc::new(Shop::new(store.clone(), registry.clone(), runner.clone(), numbers));
     let events = Events::new(store.clone(), registry.clone(), runner.clock().clone());
-    let events = Arc::new(events.context("get ready to tell events")?);
+    let mut events = events.context("get ready to tell events")?;
+    if let Some(smtp) = smtp {
+        events = events.with_mail(smtp.into()).map_err(|why| anyhow!("use `smtp`: {why}"))?;
+    }
+    let events = Arc::new(events);
     Ok(House { store, registry, runner, shop, events })
 }
 

@@ -8,8 +8,8 @@ use utoipa::{Modify, OpenApi, ToSchema};
 
 use crate::problem::FieldError;
 use crate::routes::{
-    admin, analytics, cart, catalog, checkout, components, events, meta, notifications, orders, products,
-    secrets, tables, webhooks, workflows,
+    admin, analytics, cart, catalog, checkout, components, customers, events, meta, notices, notifications,
+    orders, products, secrets, tables, webhooks, workflows,
 };
 
 /// An error (RFC 9457). Further members depend on the code; every code has a page under `/problems/{code}`.
@@ -39,6 +39,9 @@ struct ProblemOut {
         checkout::initiate, checkout::read, checkout::edit, checkout::submit, checkout::cancel, checkout::returned,
         orders::list, orders::read, orders::follow,
         notifications::list, notifications::read, notifications::read_all,
+        customers::preferences, customers::put_preferences,
+        notices::templates, notices::template, notices::put_template, notices::delete_template, notices::preview,
+        notices::deliveries, notices::replay,
         analytics::metric, analytics::rebuild,
         events::log, events::add, events::list, events::set, events::drop, events::deliveries, events::replay,
         workflows::list, workflows::start, workflows::read, workflows::journal, workflows::signal,

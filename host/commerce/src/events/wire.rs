@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use till_model::money::Money;
 use till_store::tables::event::EventRow;
 
+use super::notify::shipment;
 use crate::catalog::Customer;
 use crate::checkout::Order;
 use crate::quote::{Address, DiscountKind};
@@ -211,14 +212,17 @@ pub(crate) fn payment_data(order: &Order) -> Result<String, serde_json::Error> {
     })
 }
 
-/// What `order.status.updated` and `payment.failed` say.
+/// What `order.status.updated`, `payment.failed` and `feedback.requested` say; of a parcel what the fact says of it.
 pub(crate) fn status_data(order: &Order, fact: &Value) -> String {
-    json!({
+    let mut data = json!({
         "orderId": order.id,
         "orderNumber": order.number,
         "customerId": order.customer,
         "status": fact.get("status"),
         "note": fact.get("note"),
-    })
-    .to_string()
+    });
+    for (name, value) in shipment(fact) {
+        data[name] = json!(value);
+    }
+    data.to_string()
 }

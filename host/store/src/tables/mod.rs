@@ -8,6 +8,7 @@ pub mod component;
 pub mod event;
 pub mod hold;
 pub mod lookup;
+pub mod notify;
 pub mod product;
 pub mod purchase;
 pub mod secret;
