@@ -28,6 +28,10 @@ pub struct Config {
     pub secrets_key: Option<String>,
     /// Server that takes mail to customers; none: mail waits for a host that has one.
     pub smtp: Option<SmtpConfig>,
+    /// NATS server that takes the events of merchants who want it: `nats://user:password@host:4222`.
+    pub nats_url: Option<String>,
+    /// Its JetStream stream; `till` without. It is made where it is not there.
+    pub nats_stream: Option<String>,
 }
 
 /// The operator's SMTP server.

@@ -43,13 +43,23 @@ pub struct House {
     pub events: Arc<Events>,
 }
 
+/// Servers of the operator that this host tells what happened.
+pub struct Outside {
+    /// Takes mail.
+    pub smtp: Option<SmtpConfig>,
+    /// Takes events.
+    pub nats_url: Option<String>,
+    /// Its stream.
+    pub nats_stream: Option<String>,
+}
+
 /// Opens the database and wires the rooms.
 pub async fn build(
     database: &str,
     code_cache: Option<&Path>,
     secrets_key: Option<&str>,
     workflows: Option<&Path>,
-    smtp: Option<SmtpConfig>,
+    outside: Outside,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<House> {
     let store = Arc::new(Store::open(&Options::new(database)).await.context("open the database")?);
@@ -84,8 +94,12 @@ pub async fn build(
     let shop = Arc::new(Shop::new(store.clone(), registry.clone(), runner.clone(), numbers));
     let events = Events::new(store.clone(), registry.clone(), runner.clock().clone());
     let mut events = events.context("get ready to tell events")?;
-    if let Some(smtp) = smtp {
+    if let Some(smtp) = outside.smtp {
         events = events.with_mail(smtp.into()).map_err(|why| anyhow!("use `smtp`: {why}"))?;
+    }
+    if let Some(url) = outside.nats_url {
+        let stream = outside.nats_stream.as_deref().unwrap_or("till");
+        events = events.with_nats(&url, stream).await.map_err(|why| anyhow!("use `nats_url`: {why}"))?;
     }
     let events = Arc::new(events);
     Ok(House { store, registry, runner, shop, events })

@@ -53,6 +53,16 @@ pub struct Settings {
     pub orders: OrderSettings,
     /// How customers are told of their orders outside the app.
     pub notifications: NotificationSettings,
+    /// Who else is told of events.
+    pub events: EventSettings,
+}
+
+/// Who is told of events, endpoints apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EventSettings {
+    /// The operator's NATS JetStream.
+    pub nats: bool,
 }
 
 /// How customers are told of their orders outside the app. What is none is off.
@@ -273,6 +283,7 @@ impl Default for Settings {
             limits: CartLimits::default(),
             orders: OrderSettings::default(),
             notifications: NotificationSettings::default(),
+            events: EventSettings::default(),
         }
     }
 }

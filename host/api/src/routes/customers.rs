@@ -93,7 +93,7 @@ fn preferences_in(fields: &mut Fields<'_>) -> Preferences {
 /// Reads where and in which language the shopper is told of orders.
 #[utoipa::path(get, path = "/api/v1/customers/me/preferences", tag = "customers", security(("bearer" = [])),
     responses((status = 200, body = PreferencesOut)))]
-pub(crate) async fn preferences(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
+pub(crate) async fn wants(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
     let wants = app.events.preferences(&caller.merchant, &caller.sub).await?;
     json(StatusCode::OK, &PreferencesOut::from(wants))
 }
@@ -101,7 +101,7 @@ pub(crate) async fn preferences(State(app): State<App>, caller: Caller) -> Resul
 /// Replaces where and in which language the shopper is told of orders; what is left out has its default.
 #[utoipa::path(put, path = "/api/v1/customers/me/preferences", tag = "customers", security(("bearer" = [])),
     request_body = PreferencesIn, responses((status = 200, body = PreferencesOut)))]
-pub(crate) async fn put_preferences(
+pub(crate) async fn put_wants(
     State(app): State<App>,
     caller: Caller,
     body: Json,

@@ -23,7 +23,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use serde::Serialize;
 
 use crate::App;
@@ -50,15 +50,11 @@ pub(crate) fn all() -> Router<App> {
         .route("/api/v1/notifications", get(notifications::list))
         .route("/api/v1/notifications/read", post(notifications::read_all))
         .route("/api/v1/notifications/{id}/read", post(notifications::read))
-        .route(
-            "/api/v1/customers/me/preferences",
-            get(customers::preferences).put(customers::put_preferences),
-        )
+        .route("/api/v1/customers/me/preferences", get(customers::wants).put(customers::put_wants))
         .route("/api/v1/admin/notifications/templates", get(notices::templates))
-        .route(
-            "/api/v1/admin/notifications/templates/{kind}/{locale}",
-            put(notices::put_template).get(notices::template).delete(notices::delete_template),
-        )
+        .route("/api/v1/admin/notifications/templates/{kind}/{locale}", get(notices::template))
+        .route("/api/v1/admin/notifications/templates/{kind}/{locale}", put(notices::put))
+        .route("/api/v1/admin/notifications/templates/{kind}/{locale}", delete(notices::drop))
         .route("/api/v1/admin/notifications/templates/{kind}/{locale}/preview", post(notices::preview))
         .route("/api/v1/admin/notifications/deliveries", get(notices::deliveries))
         .route("/api/v1/admin/notifications/replay", post(notices::replay))

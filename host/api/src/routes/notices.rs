@@ -113,7 +113,7 @@ pub(crate) async fn template(
 #[utoipa::path(put, path = "/api/v1/admin/notifications/templates/{kind}/{locale}", tag = "notifications",
     security(("bearer" = [])), params(("kind" = String, Path), ("locale" = String, Path)),
     request_body = TemplateIn, responses((status = 200, body = TemplateOut)))]
-pub(crate) async fn put_template(
+pub(crate) async fn put(
     State(app): State<App>,
     caller: Caller,
     At((kind, locale)): At<(String, String)>,
@@ -131,7 +131,7 @@ pub(crate) async fn put_template(
 #[utoipa::path(delete, path = "/api/v1/admin/notifications/templates/{kind}/{locale}", tag = "notifications",
     security(("bearer" = [])), params(("kind" = String, Path), ("locale" = String, Path)),
     responses((status = 204)))]
-pub(crate) async fn delete_template(
+pub(crate) async fn drop(
     State(app): State<App>,
     caller: Caller,
     At((kind, locale)): At<(String, String)>,

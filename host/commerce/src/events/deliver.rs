@@ -1,4 +1,4 @@
-//! The one sender of all that leaves the house: endpoints, mail, text messages.
+//! The one sender of all that leaves the house: endpoints, mail, text messages, NATS.
 //!
 //! A delivery is a row for each event and target. It is taken for a while, tried outside of any transaction, and noted;
 //! tried again with growing pauses, buried when nothing helps, sent again when the merchant asks. Whoever is killed
@@ -11,7 +11,7 @@ use futures::StreamExt as _;
 use till_store::tables::event::DeliveryRow;
 use till_store::{Error as StoreError, Tx};
 
-use super::{Events, notify};
+use super::{Events, nats, notify};
 
 /// The other side answers in this time, or is tried again. Standard Webhooks names 15 to 30 s.
 pub(super) const ANSWER_TIME: Duration = Duration::from_secs(15);
@@ -82,6 +82,7 @@ impl Events {
             ("webhook", id) => self.post(row, id, &event).await,
             (notify::EMAIL, _) => self.mail(&row.merchant, &event).await,
             (notify::SMS, _) => self.text(&row.merchant, &event).await,
+            (nats::NATS, _) => self.publish(&row.merchant, &event).await,
             // A newer host may have written it.
             (other, _) => Ok(Came::Later(format!("this host knows no target `{other}`"), None)),
         }

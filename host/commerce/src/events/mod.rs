@@ -8,6 +8,7 @@
 
 mod deliver;
 mod metrics;
+mod nats;
 pub mod notify;
 mod project;
 mod webhook;
@@ -44,6 +45,7 @@ pub struct Events {
     clock: Arc<dyn Clock>,
     courier: Courier,
     mailer: Option<notify::Mailer>,
+    nats: Option<nats::Nats>,
     turns: watch::Sender<Turn>,
 }
 
@@ -67,7 +69,7 @@ impl Events {
         clock: Arc<dyn Clock>,
     ) -> Result<Events, till_sandbox::Error> {
         let (courier, turns) = (Courier::new()?, watch::Sender::default());
-        Ok(Events { store, registry, clock, courier, mailer: None, turns })
+        Ok(Events { store, registry, clock, courier, mailer: None, nats: None, turns })
     }
 
     /// With a server that takes mail. Without one, mail waits for a host that has one.
@@ -141,6 +143,12 @@ fn sent(merchant: &str, event: &EventRow) -> Result<String, StoreError> {
     wire::cloud_event(merchant, event).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
+/// A merchant's name as it may stand between dots: one that has other characters stands there in hexadecimal.
+fn plain(name: &str) -> String {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if name.bytes().all(fits) { name.to_owned() } else { hex::encode(name) }
+}
+
 /// One turn of the relay.
 async fn relay(tx: &mut Tx, now_us: i64) -> Result<usize, StoreError> {
     let (facts, first) = tx.relay(RELAYED_AT_ONCE).await?;
@@ -160,6 +168,9 @@ async fn relay(tx: &mut Tx, now_us: i64) -> Result<usize, StoreError> {
         if let Some(about) = &about {
             project::project(tx, fact, about, &audience.settings, now_us).await?;
             notify::tell(tx, fact, about, &audience.settings, position, now_us).await?;
+        }
+        if audience.settings.events.nats {
+            tx.put_delivery(&fact.merchant, nats::NATS, position, now_us).await?;
         }
         for webhook in &audience.webhooks {
             if webhook.wants(&fact.topic) {

@@ -75,7 +75,7 @@ pub struct Shown {
 pub struct DeliverySought {
     /// Id or number of an order.
     pub order: Option<String>,
-    /// `email` or `sms`.
+    /// `email`, `sms` or `nats`.
     pub channel: Option<String>,
     /// `waiting`, `delivered` or `dead`.
     pub state: Option<String>,

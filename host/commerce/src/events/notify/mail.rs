@@ -17,8 +17,8 @@ use till_store::tables::event::EventRow;
 
 use super::template::{Rendered, one_line};
 use super::{Due, switched_off};
-use crate::events::Events;
 use crate::events::deliver::{ANSWER_TIME, Came, cut};
+use crate::events::{Events, plain};
 use crate::settings::MailSettings;
 
 /// Longest name before an address.
@@ -159,12 +159,6 @@ impl Events {
             Err(why) => Came::Never(cut(&why)),
         })
     }
-}
-
-/// A name as it may stand in a `Message-ID`: one that has other characters stands there in hexadecimal.
-fn plain(name: &str) -> String {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    if name.bytes().all(fits) { name.to_owned() } else { hex::encode(name) }
 }
 
 struct Letter<'a> {

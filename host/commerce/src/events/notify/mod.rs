@@ -33,8 +33,8 @@ pub use template::{Rendered, Source};
 pub const EMAIL: &str = "email";
 /// Target of deliveries by text message.
 pub const SMS: &str = "sms";
-/// All channels that are deliveries.
-pub const CHANNELS: [&str; 2] = [EMAIL, SMS];
+/// All targets that are no endpoints.
+pub const CHANNELS: [&str; 3] = [EMAIL, SMS, super::nats::NATS];
 
 /// A kind of notification and the fact that causes it.
 #[derive(Debug, PartialEq, Eq)]
