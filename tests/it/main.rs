@@ -16,6 +16,7 @@ mod http;
 mod kit;
 mod limits;
 mod merchants;
+mod nats;
 mod notify;
 mod payments;
 mod project;

@@ -9,6 +9,7 @@ pub mod endpoint;
 mod faults;
 pub mod host;
 mod mailbox;
+pub mod nats;
 mod simulator;
 pub mod smtp;
 mod template;
