@@ -51,7 +51,8 @@ async fn the_log_is_published_once_each_and_waits_for_a_server_that_is_away() {
         published.push(text);
     }
     let mut told: Vec<String> = log.into_iter().map(|(_, text)| text).collect();
-    (published.sort(), told.sort());
+    published.sort();
+    told.sort();
     assert_eq!(published, told, "the same bytes as in the log");
 
     // Sent again, the server knows them.

@@ -134,7 +134,6 @@ impl NotificationSettings {
     }
 
     fn rules(&self) -> [(bool, &'static str, &'static str); 5] {
-        let sound = |address: &str| is_address(address);
         let sms = |holds: &dyn Fn(&SmsSettings) -> bool| self.sms.as_ref().is_none_or(holds);
         [
             (
@@ -144,7 +143,7 @@ impl NotificationSettings {
             ),
             (
                 self.email.as_ref().is_none_or(|mail| {
-                    sound(&mail.from) && mail.reply_to.as_ref().is_none_or(|address| sound(address))
+                    is_address(&mail.from) && mail.reply_to.as_deref().is_none_or(is_address)
                 }),
                 "notifications.email",
                 "`from`, and `reply_to` where it is given, are mail addresses such as `shop@example.com`",
