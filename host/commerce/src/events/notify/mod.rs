@@ -121,12 +121,21 @@ pub(super) async fn tell(
 /// What a fact says of a parcel, where it says it.
 const SHIPMENT: [&str; 3] = ["trackingNumber", "carrier", "trackingUrl"];
 
+/// A tracking number or a carrier's name has some ten characters.
+const PARCEL_BYTES_MAX: usize = 200;
+/// It must fit into a text message beside the words.
+const TRACKING_URL_BYTES_MAX: usize = 1_000;
+
 /// The parcel's words of a fact: short texts, and only addresses that a browser opens.
 pub(super) fn shipment(fact: &Value) -> impl Iterator<Item = (&'static str, &str)> {
     SHIPMENT.into_iter().filter_map(|name| {
-        let text = fact.get(name)?.as_str().filter(|text| !text.is_empty() && text.len() <= 2_048)?;
+        let text = fact.get(name)?.as_str().filter(|text| !text.is_empty())?;
         let opens = text.starts_with("https://") || text.starts_with("http://");
-        (name != "trackingUrl" || opens).then_some((name, text))
+        let fits = match name {
+            "trackingUrl" => opens && text.len() <= TRACKING_URL_BYTES_MAX,
+            _ => text.len() <= PARCEL_BYTES_MAX,
+        };
+        fits.then_some((name, text))
     })
 }
 
@@ -295,5 +304,8 @@ mod tests {
     fn of_a_parcel_only_short_texts_and_addresses_that_open_are_told() {
         let fact = json!({ "trackingNumber": "1Z", "carrier": 7, "trackingUrl": "javascript:alert(1)" });
         assert_eq!(shipment(&fact).collect::<Vec<_>>(), [("trackingNumber", "1Z")]);
+        let long = format!("https://carrier.example/{}", "x".repeat(1_000));
+        let fact = json!({ "trackingNumber": "", "carrier": "x".repeat(201), "trackingUrl": long });
+        assert_eq!(shipment(&fact).count(), 0);
     }
 }

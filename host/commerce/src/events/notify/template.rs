@@ -23,8 +23,8 @@ pub(crate) const SOURCE_BYTES_MAX: usize = 64 << 10;
 const SUBJECT_BYTES_MAX: usize = 1_000;
 /// Longest result: mail programs cut letters off at about 100 kB; an order may have 500 lines.
 const OUTPUT_BYTES_MAX: usize = 512 << 10;
-/// Longest text message: ten parts.
-const SMS_BYTES_MAX: usize = 1_600;
+/// Longest text message: a name of 100 characters, the words, and an address of 1,000 bytes fit.
+const SMS_BYTES_MAX: usize = 3_000;
 /// Steps of one part: 500 lines with 100 steps each, four times over. Takes some ten milliseconds.
 const FUEL: u64 = 200_000;
 
