@@ -91,9 +91,12 @@ pub(super) async fn tell(
     let channels = wants.of(kind);
     if channels.in_app {
         let spoken = Spoken::of(&wants, settings);
-        let (title, message) =
-            template::in_app(kind, &spoken, &context(about, settings, &spoken, fact.at_us))
-                .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let context = context(about, settings, &spoken, fact.at_us);
+        let (title, message) = template::in_app(kind, &spoken, &context).unwrap_or_else(|error| {
+            // Whatever it is: one odd order must not stop the log for all.
+            tracing::error!(merchant, kind = kind.name, %error, "word a notification");
+            (kind.name.to_owned(), about.order.number.clone())
+        });
         let mut data = json!({ "orderId": about.order.id, "orderNumber": about.order.number });
         for (name, value) in shipment(&about.fact) {
             data[name] = json!(value);
