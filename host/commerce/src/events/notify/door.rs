@@ -225,7 +225,7 @@ impl Events {
                 let id = order_id(&mut tx, merchant, id).await?;
                 let fact = json!({ "status": kind.status });
                 let about = About::of(&mut tx, merchant, &id, fact).await?;
-                let about = about.ok_or_else(|| NotifyError::NotFound { what: "order", id })?;
+                let about = about.ok_or(NotifyError::NotFound { what: "order", id })?;
                 context(&about, &settings, &spoken, self.clock.now_us())
             }
         };
