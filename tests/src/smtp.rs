@@ -85,7 +85,8 @@ impl MailSink {
     pub async fn open() -> MailSink {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
-        let (mails, acts): (Arc<Mutex<Vec<Mail>>>, Arc<Mutex<VecDeque<Act>>>) = Default::default();
+        let mails: Arc<Mutex<Vec<Mail>>> = Arc::default();
+        let acts: Arc<Mutex<VecDeque<Act>>> = Arc::default();
         let (keep, next) = (mails.clone(), acts.clone());
         let serving = tokio::spawn(async move {
             let mut talks = tokio::task::JoinSet::new();
