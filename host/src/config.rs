@@ -1,9 +1,11 @@
 //! `till.toml`: settings of this host. Unknown keys are errors; flags and environment go before it.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::Deserialize;
+use till_commerce::events::notify::{Smtp, SmtpTls};
 
 /// Settings of this host.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -24,6 +26,63 @@ pub struct Config {
     /// Key that seals merchants' secrets: 32 random bytes in base64, the same for all hosts of a database. None: on
     /// SQLite one is made and kept beside the database file.
     pub secrets_key: Option<String>,
+    /// Server that takes mail to customers; none: mail waits for a host that has one.
+    pub smtp: Option<SmtpConfig>,
+    /// NATS server that takes the events of merchants who want it: `nats://user:password@host:4222`.
+    pub nats_url: Option<String>,
+    /// Its JetStream stream; `till` without. It is made where it is not there.
+    pub nats_stream: Option<String>,
+}
+
+/// The operator's SMTP server.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SmtpConfig {
+    /// Its name.
+    pub host: String,
+    /// None: 465 with implicit TLS, else 587.
+    pub port: Option<u16>,
+    /// `implicit`, `starttls` or `none`.
+    #[serde(default)]
+    pub tls: TlsMode,
+    /// Who logs in; none: nobody.
+    pub user: Option<String>,
+    /// With it. TILL_SMTP_PASSWORD goes before it.
+    pub password: Option<String>,
+    /// Seconds that a letter may take, at most 15.
+    #[serde(default = "longest")]
+    pub timeout_s: u64,
+    /// Right side of each `Message-ID`: the same on all hosts of a database, and never changed.
+    pub domain: String,
+}
+
+fn longest() -> u64 {
+    15
+}
+
+/// How the connection is kept private.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TlsMode {
+    /// TLS from the first byte.
+    #[default]
+    Implicit,
+    /// `STARTTLS`, or nothing is sent.
+    StartTls,
+    /// Not at all.
+    None,
+}
+
+impl From<SmtpConfig> for Smtp {
+    fn from(config: SmtpConfig) -> Smtp {
+        let tls = match config.tls {
+            TlsMode::Implicit => SmtpTls::Implicit,
+            TlsMode::StartTls => SmtpTls::StartTls,
+            TlsMode::None => SmtpTls::None,
+        };
+        let SmtpConfig { host, port, user, password, timeout_s, domain, .. } = config;
+        Smtp { host, port, tls, user, password, timeout: Duration::from_secs(timeout_s), domain }
+    }
 }
 
 impl Config {

@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use async_trait::async_trait;
 use base64::Engine as _;
 use rand::RngCore as _;
@@ -19,6 +19,8 @@ use till_registry::{Conformance, Registry, Vault};
 use till_sandbox::{Binding, Compiler, Component, Sandbox, SandboxConfig};
 use till_store::{Options, Store};
 use uuid::Uuid;
+
+use crate::config::SmtpConfig;
 
 /// Workflows built into the binary; a folder of the operator's replaces them by name.
 pub const BUILT_IN: &[(&str, &str)] = &[
@@ -42,12 +44,23 @@ pub struct House {
     pub events: Arc<Events>,
 }
 
+/// Servers of the operator that this host tells what happened.
+pub struct Outside {
+    /// Takes mail.
+    pub smtp: Option<SmtpConfig>,
+    /// Takes events.
+    pub nats_url: Option<String>,
+    /// Its stream.
+    pub nats_stream: Option<String>,
+}
+
 /// Opens the database and wires the rooms.
 pub async fn build(
     database: &str,
     code_cache: Option<&Path>,
     secrets_key: Option<&str>,
     workflows: Option<&Path>,
+    outside: Outside,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<House> {
     let store = Arc::new(Store::open(&Options::new(database)).await.context("open the database")?);
@@ -81,7 +94,15 @@ pub async fn build(
     }
     let shop = Arc::new(Shop::new(store.clone(), registry.clone(), runner.clone(), numbers));
     let events = Events::new(store.clone(), registry.clone(), runner.clock().clone());
-    let events = Arc::new(events.context("get ready to tell events")?);
+    let mut events = events.context("get ready to tell events")?;
+    if let Some(smtp) = outside.smtp {
+        events = events.with_mail(smtp.into()).map_err(|why| anyhow!("use `smtp`: {why}"))?;
+    }
+    if let Some(url) = outside.nats_url {
+        let stream = outside.nats_stream.as_deref().unwrap_or("till");
+        events = events.with_nats(&url, stream).await.map_err(|why| anyhow!("use `nats_url`: {why}"))?;
+    }
+    let events = Arc::new(events);
     Ok(House { store, registry, runner, shop, events })
 }
 

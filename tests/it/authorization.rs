@@ -49,6 +49,8 @@ const SCOPES: [&str; 7] =
 const TURN: &str = r#"{"slot":"pricing","sharePpm":50000}"#;
 const HOOK: &str = r#"{"url":"https://hooks.example.com/a","topics":["*"]}"#;
 
+const WORDS: &str = r#"{"subject":"a","text":"a","html":"a","sms":"a"}"#;
+
 /// Method and path, who may call it, what ids of others are, and a body that is read as far as the id. `{…}` in path
 /// and body are replaced by what exists.
 const ROUTES: &[(&str, Who, Id, &str)] = &[
@@ -94,6 +96,8 @@ const ROUTES: &[(&str, Who, Id, &str)] = &[
     ("GET /api/v1/notifications", Shopper, Id::None, ""),
     ("POST /api/v1/notifications/read", Shopper, Id::None, ""),
     ("POST /api/v1/notifications/{notification}/read", Shopper, Customers, ""),
+    ("GET /api/v1/customers/me/preferences", Shopper, Id::None, ""),
+    ("PUT /api/v1/customers/me/preferences", Shopper, Id::None, "{}"),
     ("GET /api/v1/workflows/instances", Shopper, Id::None, ""),
     ("PUT /api/v1/workflows/{workflow}/instances/{instance}", Shopper, Id::None, ""),
     ("GET /api/v1/workflows/{workflow}/instances/{instance}", Shopper, Customers, ""),
@@ -107,6 +111,23 @@ const ROUTES: &[(&str, Who, Id, &str)] = &[
         r#"{"act":"retry","why":"test"}"#,
     ),
     ("GET /api/v1/admin/events", ADMIN, Id::None, ""),
+    ("GET /api/v1/admin/notifications/templates", ADMIN, Id::None, ""),
+    ("GET /api/v1/admin/notifications/templates/{kind}/{locale}", ADMIN, Merchants, ""),
+    ("PUT /api/v1/admin/notifications/templates/{kind}/{locale}", ADMIN, Id::None, WORDS),
+    ("DELETE /api/v1/admin/notifications/templates/{kind}/{locale}", ADMIN, Merchants, ""),
+    (
+        "POST /api/v1/admin/notifications/templates/{kind}/{locale}/preview",
+        ADMIN,
+        Merchants,
+        r#"{"orderId":"{order}"}"#,
+    ),
+    ("GET /api/v1/admin/notifications/deliveries?order={order}", ADMIN, Merchants, ""),
+    (
+        "POST /api/v1/admin/notifications/replay",
+        ADMIN,
+        Merchants,
+        r#"{"channel":"email","orderId":"{order}"}"#,
+    ),
     ("GET /api/v1/admin/analytics/{metric}?from=2024-01-01&to=2024-01-02", ADMIN, Id::None, ""),
     ("POST /api/v1/admin/analytics/rebuild", ADMIN, Id::None, ""),
     ("POST /api/v1/admin/webhooks", ADMIN, Id::None, HOOK),
@@ -273,8 +294,8 @@ impl Things {
     /// The same with ids that never existed and look alike.
     fn absent(&self) -> Things {
         // These are no ids of things: they stay.
-        const STAY: [&str; 8] =
-            ["workflow", "signal", "code", "metric", "gateway", "carrier", "merchant", "warehouse"];
+        const STAY: [&str; 9] =
+            ["workflow", "signal", "code", "metric", "gateway", "carrier", "merchant", "warehouse", "kind"];
         let other = |id: &String| {
             let (start, end) = id.split_at(id.len() - 1);
             format!("{start}{}", if end == "0" { "1" } else { "0" })
@@ -310,6 +331,9 @@ async fn furnish(shop: &Shop) -> Things {
     call("PUT", "/api/v1/admin/inventory/warehouses/US-WEST-01", Some(json!({ "name": "West" }))).await;
     let wanted = json!({ "items": [{ "sku": "SKU-ABC-001", "quantity": 1 }] });
     let reserved = call("POST", "/api/v1/admin/inventory/reservations", Some(wanted)).await;
+    let words: Value = serde_json::from_str(WORDS).expect("JSON");
+    let template = "/api/v1/admin/notifications/templates/order_confirmation/es-MX";
+    call("PUT", template, Some(words)).await;
     let ordered = shop.session().await;
     let order = call("POST", "/api/v1/checkout/submit", Some(submit_body(&ordered, "PM-001"))).await;
     let session = shop.session().await;
@@ -361,6 +385,8 @@ async fn furnish(shop: &Shop) -> Things {
         ("secret", "api_key".to_owned()),
         ("code", "not-found".to_owned()),
         ("metric", "orders".to_owned()),
+        ("kind", "order_confirmation".to_owned()),
+        ("locale", "es-MX".to_owned()),
         ("merchant", MERCHANT.to_owned()),
         ("gateway", "default".to_owned()),
     ])

@@ -18,6 +18,8 @@ mod inventory;
 mod kit;
 mod limits;
 mod merchants;
+mod nats;
+mod notify;
 mod payments;
 mod project;
 mod property;

@@ -399,6 +399,9 @@ async fn real(shop: &Shop, admin: &str) -> Vec<(&'static str, String)> {
         ("promotionCodes", "SUMMER2024".to_owned()),
         ("currency", "USD".to_owned()),
         ("act", "retry".to_owned()),
+        ("kind", "order_confirmation".to_owned()),
+        ("locale", "de".to_owned()),
+        ("channel", "email".to_owned()),
         ("url", "https://hooks.example.com/b".to_owned()),
     ];
     for name in ["sessionId", "checkoutSessionId", "session"] {

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 /// Signs the tests' tokens.
 pub const JWT_SECRET: &str = "till-test-secret-till-test-secret";
 
+/// A file of the folder with more of the configuration, for tests that need it.
+pub const MORE: &str = "more.toml";
+
 /// A running `till serve`. Killed when dropped.
 pub struct Host {
     process: Child,
@@ -32,8 +35,9 @@ impl Host {
     pub fn start(folder: &Path, crash_at: Option<&str>) -> Host {
         let config = folder.join("till.toml");
         let cache = crate::code_cache();
+        let more = std::fs::read_to_string(folder.join(MORE)).unwrap_or_default();
         let text = format!(
-            "jwt_secret = \"{JWT_SECRET}\"\ncode_cache = {cache:?}\nsecrets_key = \"{}\"\n",
+            "jwt_secret = \"{JWT_SECRET}\"\ncode_cache = {cache:?}\nsecrets_key = \"{}\"\n{more}",
             base64::Engine::encode(&base64::engine::general_purpose::STANDARD, crate::SECRETS_KEY)
         );
         std::fs::write(&config, text).expect("write the configuration");

@@ -9,7 +9,9 @@ pub mod endpoint;
 mod faults;
 pub mod host;
 mod mailbox;
+pub mod nats;
 mod simulator;
+pub mod smtp;
 mod template;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +30,7 @@ use till_commerce::catalog::{Customer, Product, SavedAddress, SavedMethod};
 use till_commerce::checkout::Order;
 use till_commerce::checkout::steps::{CheckoutSteps, Numbers};
 use till_commerce::events::Events;
+use till_commerce::events::notify::{Smtp, SmtpTls};
 use till_commerce::fulfilment::Shipment;
 use till_commerce::quote::Address;
 use till_commerce::settings::Settings;
@@ -256,6 +259,21 @@ impl TestTill {
     /// The registry of another host on the same database.
     pub fn another_host(&self) -> Registry {
         Registry::new(self.store.clone(), SANDBOX.clone(), Vault::new(&SECRETS_KEY))
+    }
+
+    /// A further host on the same database, with a server that takes mail.
+    pub fn mailing(&self, port: u16, timeout: Duration) -> Arc<Events> {
+        let events = Events::new(self.store.clone(), self.registry.clone(), self.clock.clone());
+        let smtp = Smtp {
+            host: "127.0.0.1".to_owned(),
+            port: Some(port),
+            tls: SmtpTls::None,
+            user: Some("till".to_owned()),
+            password: Some("let me in".to_owned()),
+            timeout,
+            domain: "till.example".to_owned(),
+        };
+        Arc::new(events.expect("a client").with_mail(smtp).expect("a mailer"))
     }
 
     /// Sets the units on hand.

@@ -8,8 +8,8 @@ use utoipa::{Modify, OpenApi, ToSchema};
 
 use crate::problem::FieldError;
 use crate::routes::{
-    admin, analytics, cart, catalog, checkout, components, events, fulfilment, inventory, meta,
-    notifications, orders, products, reservations, secrets, tables, warehouses, webhooks, workflows,
+    admin, analytics, cart, catalog, checkout, components, customers, events, fulfilment, inventory, meta,
+    notices, notifications, orders, products, reservations, secrets, tables, warehouses, webhooks, workflows,
 };
 
 /// An error (RFC 9457). Further members depend on the code; every code has a page under `/problems/{code}`.
@@ -41,6 +41,9 @@ struct ProblemOut {
         fulfilment::tracking, fulfilment::put_feedback, fulfilment::feedback, fulfilment::reviews, fulfilment::list,
         fulfilment::read, fulfilment::tell, fulfilment::book, fulfilment::cancel, fulfilment::label, fulfilment::take,
         notifications::list, notifications::read, notifications::read_all,
+        customers::wants, customers::put_wants,
+        notices::templates, notices::template, notices::put, notices::drop, notices::preview,
+        notices::deliveries, notices::replay,
         analytics::metric, analytics::rebuild,
         events::log, events::add, events::list, events::set, events::drop, events::deliveries, events::replay,
         workflows::list, workflows::start, workflows::read, workflows::journal, workflows::signal,

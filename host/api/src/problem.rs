@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use till_commerce::cart::{CartError, Found};
 use till_commerce::catalog::Taken;
 use till_commerce::events::WebhookError;
+use till_commerce::events::notify::NotifyError;
 use till_commerce::{ShopError, ShortItem};
 use till_engine::ports::StoreError;
 use till_engine::runner;
@@ -348,6 +349,16 @@ impl From<WebhookError> for Problem {
             WebhookError::Field { field, why } => Problem::field(field, why),
             WebhookError::Registry(error) => error.into(),
             WebhookError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<NotifyError> for Problem {
+    fn from(error: NotifyError) -> Problem {
+        match error {
+            NotifyError::NotFound { what, id } => Problem::not_found(what, &id),
+            NotifyError::Field { field, why } => Problem::field(field, why),
+            NotifyError::Store(error) => error.into(),
         }
     }
 }

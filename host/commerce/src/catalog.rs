@@ -275,6 +275,9 @@ pub struct Customer {
     /// Mail address.
     #[serde(default)]
     pub email: String,
+    /// Phone number as E.164 writes it: `+14155550123`. Empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub phone: String,
     /// Groups, for price lists.
     #[serde(default)]
     pub groups: Vec<String>,
@@ -334,6 +337,7 @@ impl Customer {
         Customer {
             id: id.to_owned(),
             email: String::new(),
+            phone: String::new(),
             groups: vec![],
             tier: None,
             tags: vec![],

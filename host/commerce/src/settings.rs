@@ -9,9 +9,11 @@ use std::collections::BTreeMap;
 
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use till_model::money::{Allocation, Currency, Rounding, TaxRounding};
 
+use crate::events::notify::is_address;
 use crate::inventory::Policy;
 use crate::inventory::near::Point;
 
@@ -53,6 +55,147 @@ pub struct Settings {
     pub orders: OrderSettings,
     /// Where goods are taken from, and when stock is low.
     pub inventory: InventorySettings,
+    /// How customers are told of their orders outside the app.
+    pub notifications: NotificationSettings,
+    /// Who else is told of events.
+    pub events: EventSettings,
+}
+
+/// Who is told of events, endpoints apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EventSettings {
+    /// The operator's NATS JetStream.
+    pub nats: bool,
+}
+
+/// How customers are told of their orders outside the app. What is none is off.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NotificationSettings {
+    /// The shop as customers know it: sender of mails, beginning of text messages.
+    pub name: String,
+    /// Mail, through the operator's server.
+    pub email: Option<MailSettings>,
+    /// Text messages, through a provider.
+    pub sms: Option<SmsSettings>,
+}
+
+/// Mail of a merchant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MailSettings {
+    /// Address that mails come from.
+    pub from: String,
+    /// Address that answers go to; none: the same.
+    #[serde(default)]
+    pub reply_to: Option<String>,
+    /// Mails are sent.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+}
+
+/// A provider of text messages that takes JSON over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SmsSettings {
+    /// Where messages are posted.
+    pub url: String,
+    /// Headers; `{secret:NAME}` stands for a secret of the merchant's.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// What is posted: in its texts `{to}`, `{text}` and `{id}` are filled in.
+    pub body: Value,
+    /// The address may be http and lead to a private one.
+    #[serde(default)]
+    pub private_addresses: bool,
+    /// Messages are sent.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Headers of a provider, and bytes of each.
+const SMS_HEADERS_MAX: usize = 16;
+const SMS_HEADER_BYTES_MAX: usize = 1_024;
+/// A provider's document has some hundred bytes.
+const SMS_BODY_BYTES_MAX: usize = 8 << 10;
+/// Longest address.
+const URL_BYTES_MAX: usize = 2_048;
+
+impl NotificationSettings {
+    /// Mails are sent.
+    pub fn mails(&self) -> bool {
+        self.email.as_ref().is_some_and(|mail| mail.enabled)
+    }
+
+    /// Text messages are sent.
+    pub fn texts(&self) -> bool {
+        self.sms.as_ref().is_some_and(|sms| sms.enabled)
+    }
+
+    fn rules(&self) -> [(bool, &'static str, &'static str); 5] {
+        let sms = |holds: &dyn Fn(&SmsSettings) -> bool| self.sms.as_ref().is_none_or(holds);
+        [
+            (
+                self.name.chars().count() <= 100 && !self.name.chars().any(char::is_control),
+                "notifications.name",
+                "at most 100 characters, none of them a control character",
+            ),
+            (
+                self.email.as_ref().is_none_or(|mail| {
+                    is_address(&mail.from) && mail.reply_to.as_deref().is_none_or(is_address)
+                }),
+                "notifications.email",
+                "`from`, and `reply_to` where it is given, are mail addresses such as `shop@example.com`",
+            ),
+            (
+                sms(&|sms| {
+                    let plain = sms.url.starts_with("http://") && sms.private_addresses;
+                    sms.url.len() <= URL_BYTES_MAX && (sms.url.starts_with("https://") || plain)
+                }),
+                "notifications.sms.url",
+                "an https address of at most 2048 bytes; http only with `private_addresses`",
+            ),
+            (
+                sms(&|sms| sms.headers.len() <= SMS_HEADERS_MAX && sms.headers.iter().all(is_header)),
+                "notifications.sms.headers",
+                "at most 16 of 1024 visible ASCII characters; not those that the host writes: `Idempotency-Key`, `Content-Type`, `Content-Length`, `Host`, `User-Agent`, `Connection`, `Transfer-Encoding`",
+            ),
+            (
+                sms(&|sms| {
+                    let text = sms.body.to_string();
+                    let has = |gap: &str| text.contains(gap);
+                    sms.body.is_object() && text.len() <= SMS_BODY_BYTES_MAX && has("{to}") && has("{text}")
+                }),
+                "notifications.sms.body",
+                "an object of at most 8192 bytes with `{to}` and `{text}` in its texts",
+            ),
+        ]
+    }
+}
+
+/// Headers that the host writes itself.
+const OWN_HEADERS: [&str; 7] = [
+    "idempotency-key",
+    "content-type",
+    "content-length",
+    "host",
+    "user-agent",
+    "connection",
+    "transfer-encoding",
+];
+
+fn is_header((name, value): (&String, &String)) -> bool {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    !name.is_empty()
+        && name.len() + value.len() <= SMS_HEADER_BYTES_MAX
+        && name.bytes().all(token)
+        && value.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+        && !OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(name))
 }
 
 /// Where goods are taken from, and when stock is low.
@@ -161,6 +304,8 @@ impl Default for Settings {
             limits: CartLimits::default(),
             orders: OrderSettings::default(),
             inventory: InventorySettings::default(),
+            notifications: NotificationSettings::default(),
+            events: EventSettings::default(),
         }
     }
 }
@@ -268,7 +413,7 @@ impl Settings {
             ),
             (self.limits.quantity_max > 0, "limits.quantity_max", "at least 1"),
         ];
-        match rules.into_iter().find(|(holds, ..)| !holds) {
+        match rules.into_iter().chain(self.notifications.rules()).find(|(holds, ..)| !holds) {
             Some((_, field, detail)) => Err(SettingsError { field, detail }),
             None => Ok(()),
         }
@@ -310,6 +455,41 @@ mod tests {
         }
         let long = Settings { order_number_prefix: "O-R-D".to_owned(), ..Settings::default() };
         assert_eq!(long.check().unwrap_err().field, "order_number_prefix");
+    }
+
+    #[test]
+    fn a_sender_and_a_provider_are_looked_at_before_they_are_used() {
+        let checked = |text: &str| {
+            let text = format!(r#"{{"notifications": {text}}}"#);
+            serde_json::from_str::<Given>(&text).unwrap().0.check().map_err(|error| error.field)
+        };
+        let body = r#""body": {"to": "{to}", "text": "{text}"}"#;
+        checked(r#"{"name": "Shop", "email": {"from": "shop@example.com"}}"#).unwrap();
+        checked(&format!(r#"{{"sms": {{"url": "https://sms.example", "headers": {{"authorization": "Bearer {{secret:sms}}"}}, {body}}}}}"#)).unwrap();
+        for (wrong, field) in [
+            (r#"{"email": {"from": "shop"}}"#.to_owned(), "notifications.email"),
+            (r#"{"email": {"from": "a@b.example\r\nBcc: x@y.example"}}"#.to_owned(), "notifications.email"),
+            (r#"{"name": "Shop\r\nBcc: x@y.example"}"#.to_owned(), "notifications.name"),
+            (format!(r#"{{"sms": {{"url": "http://sms.example", {body}}}}}"#), "notifications.sms.url"),
+            (
+                format!(
+                    r#"{{"sms": {{"url": "https://sms.example", "headers": {{"Idempotency-Key": "x"}}, {body}}}}}"#
+                ),
+                "notifications.sms.headers",
+            ),
+            (
+                format!(
+                    r#"{{"sms": {{"url": "https://sms.example", "headers": {{"x": "a\r\nb: c"}}, {body}}}}}"#
+                ),
+                "notifications.sms.headers",
+            ),
+            (
+                r#"{"sms": {"url": "https://sms.example", "body": {"to": "{to}"}}}"#.to_owned(),
+                "notifications.sms.body",
+            ),
+        ] {
+            assert_eq!(checked(&wrong), Err(field), "{wrong}");
+        }
     }
 
     #[test]

@@ -169,6 +169,20 @@ impl Registry {
         Ok(self.store.read().await?.secrets(merchant).await?.into_iter().map(info).collect())
     }
 
+    /// The secrets, as they are now, whose names are wanted; for a call of the host's own.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn secrets_for(
+        &self,
+        merchant: &str,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<HashMap<String, Secret>, Error> {
+        let state = self.in_use(merchant).await?;
+        let own = state.secrets.iter().filter(|(name, _)| wanted(name));
+        Ok(own.map(|(name, secret)| (name.clone(), secret.clone())).collect())
+    }
+
     /// Takes a secret away. Calls that need it fail from then on.
     pub async fn drop_secret(&self, merchant: &str, name: &str) -> Result<(), Error> {
         let (owner, gone) = (merchant.to_owned(), name.to_owned());

@@ -14,7 +14,7 @@ use till_commerce::events::Events;
 use till_registry::Collected;
 
 use crate::clock::SystemClock;
-use crate::config::Config;
+use crate::config::{Config, SmtpConfig};
 use crate::{cli::seed, wiring};
 
 /// How long a stop waits for what is being driven.
@@ -54,6 +54,12 @@ pub struct Serve {
     /// Secret of HS256 tokens, at least 32 bytes.
     #[arg(long, env = "TILL_JWT_SECRET", hide_env_values = true)]
     jwt_secret: Option<String>,
+    /// NATS server that takes events: `nats://user:password@host:4222`.
+    #[arg(long, env = "TILL_NATS_URL", hide_env_values = true)]
+    nats_url: Option<String>,
+    /// Password for the SMTP server that till.toml names.
+    #[arg(long, env = "TILL_SMTP_PASSWORD", hide_env_values = true)]
+    smtp_password: Option<String>,
 }
 
 /// Serves until SIGTERM or Ctrl-C, then finishes what runs.
@@ -71,11 +77,18 @@ pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
     let workflows = serve.workflows.or(config.workflows);
     let code_cache = serve.code_cache.or(config.code_cache);
     let secrets_key = serve.secrets_key.or(config.secrets_key);
+    let smtp = config.smtp.map(|smtp| SmtpConfig { password: serve.smtp_password.or(smtp.password), ..smtp });
+    let outside = wiring::Outside {
+        smtp,
+        nats_url: serve.nats_url.or(config.nats_url),
+        nats_stream: config.nats_stream,
+    };
     let house = wiring::build(
         &database,
         code_cache.as_deref(),
         secrets_key.as_deref(),
         workflows.as_deref(),
+        outside,
         Arc::new(SystemClock),
     )
     .await?;

@@ -96,7 +96,7 @@ CREATE INDEX IF NOT EXISTS event_subject ON event (merchant, subject, position) 
 
 CREATE TABLE IF NOT EXISTS delivery (           -- an event on its way to somebody outside
   merchant    TEXT NOT NULL,
-  target      TEXT NOT NULL,                    -- webhook:<id>
+  target      TEXT NOT NULL,                    -- webhook:<id>, email, sms, nats
   position    {INT} NOT NULL,
   state       {INT} NOT NULL,                   -- 0 waits, 1 delivered, 2 dead
   attempts    {INT} NOT NULL,                   -- who tries holds it under this number
@@ -521,3 +521,19 @@ CREATE TABLE IF NOT EXISTS reservation (        -- stock held for another channe
   PRIMARY KEY (merchant, id)
 ){BIG};
 CREATE INDEX IF NOT EXISTS reservation_due ON reservation (expires_us) WHERE state = 'held';
+CREATE TABLE IF NOT EXISTS customer_preference ( -- what a customer wants to be told, where and in which language
+  merchant    TEXT NOT NULL,
+  customer    TEXT NOT NULL,
+  body        TEXT NOT NULL,
+  updated_us  {INT} NOT NULL,
+  PRIMARY KEY (merchant, customer)
+){SMALL};
+
+CREATE TABLE IF NOT EXISTS notification_template ( -- a merchant's own words in place of those built in
+  merchant    TEXT NOT NULL,
+  kind        TEXT NOT NULL,
+  locale      TEXT NOT NULL,
+  body        TEXT NOT NULL,
+  updated_us  {INT} NOT NULL,
+  PRIMARY KEY (merchant, kind, locale)
+){BIG};

@@ -13,12 +13,14 @@ use till_engine::instance::{Instance, Status, merge};
 use till_engine::journal::Kind;
 use till_engine::ports::{Clock, Steps, Store as _, StoreError};
 use till_engine::runner::{Error, Runner, SignalAnswer, SignalRequest, StartRequest};
-use till_engine::step::{StepCall, StepFault, StepInterface, StepResult, TookEffect};
+use till_engine::step::{Event, StepCall, StepFault, StepInterface, StepResult, TookEffect};
 use till_store::tables::binding::{BindingRow, BodyRow};
 use till_store::tables::component::{ComponentChangeRow, ComponentRow};
+use till_store::tables::event::DeliveryFilter;
 use till_store::tables::hold::{End, Held, HoldKind, NewHold};
 use till_store::tables::inventory::Because;
 use till_store::tables::lookup::LookupRow;
+use till_store::tables::notify::TemplateRow;
 use till_store::tables::product::{Filter, Place, ProductRow, Sort};
 use till_store::tables::secret::SecretRow;
 use till_store::tables::trial::{DifferenceRow, TrialKey};
@@ -1362,5 +1364,86 @@ async fn products_are_found_by_what_was_written_last() {
             })
         });
         assert_eq!(gone.await.expect("deleted"), (true, false, Some("E".to_owned())));
+    }
+}
+
+#[tokio::test]
+async fn words_and_wishes_are_kept_and_deliveries_are_found_and_sent_again_by_order() {
+    for (store, _guard) in stores().await {
+        let done = store.transact(|tx| {
+            Box::pin(async move {
+                assert_eq!(tx.preference(MERCHANT, "c").await?, None);
+                tx.put_preference(MERCHANT, "c", "{}", 1).await?;
+                tx.put_preference(MERCHANT, "c", "{\"marketing\":true}", 2).await?;
+                assert_eq!(tx.preference(MERCHANT, "c").await?.as_deref(), Some("{\"marketing\":true}"));
+                assert_eq!(tx.preference("other", "c").await?, None);
+
+                let row = |kind: &str, locale: &str, body: &str| TemplateRow {
+                    kind: kind.to_owned(),
+                    locale: locale.to_owned(),
+                    body: body.to_owned(),
+                    updated_us: 3,
+                };
+                assert!(tx.put_template(MERCHANT, &row("a", "de", "1"), 2).await?);
+                assert!(tx.put_template(MERCHANT, &row("a", "fr", "1"), 2).await?);
+                assert!(!tx.put_template(MERCHANT, &row("a", "es", "1"), 2).await?, "two are the limit");
+                assert!(
+                    tx.put_template(MERCHANT, &row("a", "de", "2"), 2).await?,
+                    "one that is there changes"
+                );
+                assert!(tx.put_template(MERCHANT, &row("b", "es", "1"), 2).await?);
+                assert_eq!(tx.templates(MERCHANT, "a").await?, [row("a", "de", "2"), row("a", "fr", "1")]);
+                assert_eq!(tx.templates(MERCHANT, "").await?.len(), 3);
+                assert!(tx.templates("other", "").await?.is_empty());
+                assert!(tx.drop_template(MERCHANT, "a", "de").await?);
+                assert!(!tx.drop_template(MERCHANT, "a", "de").await?);
+
+                for order in ["o1", "o2"] {
+                    let event = Event { topic: "order.created".to_owned(), body: json!({ "o": order }) };
+                    tx.put_event(MERCHANT, Uuid::now_v7(), &event, 5).await?;
+                }
+                let (facts, first) = tx.relay(10).await?;
+                assert_eq!(facts.len(), 2);
+                for (position, fact) in (first..).zip(&facts) {
+                    let order = if fact.body.contains("o1") { "o1" } else { "o2" };
+                    tx.log_event(fact, position, order, &fact.body).await?;
+                    for target in ["email", "sms", "webhook:1"] {
+                        tx.put_delivery(MERCHANT, target, position, 5).await?;
+                    }
+                }
+                for row in tx.take_deliveries(5, 100, 4, 32).await? {
+                    assert!(tx.bury_delivery(&row, "no", 6).await?);
+                }
+                let filter = DeliveryFilter {
+                    targets: ["email".to_owned(), "sms".to_owned(), String::new()],
+                    ..DeliveryFilter::default()
+                };
+                let all = tx.deliveries_of(MERCHANT, &filter, (i64::MAX, ""), 10).await?;
+                let targets: Vec<&str> = all.iter().map(|one| one.target.as_str()).collect();
+                assert_eq!(targets, ["sms", "email", "sms", "email"]);
+                // Page by page it is the same list.
+                let mut paged = Vec::new();
+                loop {
+                    let last = paged.last().cloned().unwrap_or((i64::MAX, String::new()));
+                    let page = tx.deliveries_of(MERCHANT, &filter, (last.0, &last.1), 1).await?;
+                    let Some(one) = page.first() else { break };
+                    paged.push((one.position, one.target.clone()));
+                }
+                assert_eq!(paged.len(), 4);
+                let of_one = DeliveryFilter { subject: "o1".to_owned(), ..filter.clone() };
+                let found = tx.deliveries_of(MERCHANT, &of_one, (i64::MAX, ""), 10).await?;
+                assert!(
+                    found.len() == 2 && found.iter().all(|one| one.subject == "o1" && one.state == "dead")
+                );
+                assert!(tx.deliveries_of("other", &filter, (i64::MAX, ""), 10).await?.is_empty());
+                assert_eq!(tx.replay(MERCHANT, "email", "o1", 0, true, 7).await?, 1);
+                let waiting = DeliveryFilter { state: Some(0), ..filter.clone() };
+                let found = tx.deliveries_of(MERCHANT, &waiting, (i64::MAX, ""), 10).await?;
+                assert!(found.len() == 1 && found[0].subject == "o1" && found[0].target == "email");
+                assert_eq!(tx.replay(MERCHANT, "email", "", 0, true, 7).await?, 1, "the other one");
+                Ok::<_, StoreError>(())
+            })
+        });
+        done.await.expect("it is kept");
     }
 }

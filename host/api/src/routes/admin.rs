@@ -7,6 +7,7 @@ use axum::response::Response;
 use serde::Serialize;
 use till_commerce::StockChange;
 use till_commerce::catalog::{Customer, SavedAddress, SavedMethod};
+use till_commerce::events::notify::is_phone;
 use till_commerce::settings::Given;
 use utoipa::ToSchema;
 
@@ -105,6 +106,8 @@ struct SavedMethodIn {
 #[expect(dead_code, reason = "describes the body in OpenAPI; it is read field by field")]
 pub(crate) struct CustomerIn {
     email: Option<String>,
+    /// E.164: `+14155550123`.
+    phone: Option<String>,
     groups: Option<Vec<String>>,
     tier: Option<String>,
     tags: Option<Vec<String>>,
@@ -148,9 +151,14 @@ pub(crate) fn customer_in(fields: &mut Fields<'_>, id: &str) -> (Customer, i64) 
     if points < 0 {
         fields.wrong("points", "at least 0");
     }
+    let phone = fields.text("phone").unwrap_or_default();
+    if !phone.is_empty() && !is_phone(&phone) {
+        fields.wrong("phone", "`+` and 7 to 15 digits are needed, as E.164 writes it: `+14155550123`");
+    }
     let customer = Customer {
         id: id.to_owned(),
         email: fields.text("email").unwrap_or_default(),
+        phone,
         groups: fields.texts("groups").value().unwrap_or_default(),
         tier: fields.text("tier"),
         tags: fields.texts("tags").value().unwrap_or_default(),

@@ -6,10 +6,12 @@ pub(crate) mod cart;
 pub(crate) mod catalog;
 pub(crate) mod checkout;
 pub(crate) mod components;
+pub(crate) mod customers;
 pub(crate) mod events;
 pub(crate) mod fulfilment;
 pub(crate) mod inventory;
 pub(crate) mod meta;
+pub(crate) mod notices;
 pub(crate) mod notifications;
 pub(crate) mod orders;
 pub(crate) mod products;
@@ -52,6 +54,14 @@ pub(crate) fn all() -> Router<App> {
         .route("/api/v1/notifications", get(notifications::list))
         .route("/api/v1/notifications/read", post(notifications::read_all))
         .route("/api/v1/notifications/{id}/read", post(notifications::read))
+        .route("/api/v1/customers/me/preferences", get(customers::wants).put(customers::put_wants))
+        .route("/api/v1/admin/notifications/templates", get(notices::templates))
+        .route("/api/v1/admin/notifications/templates/{kind}/{locale}", get(notices::template))
+        .route("/api/v1/admin/notifications/templates/{kind}/{locale}", put(notices::put))
+        .route("/api/v1/admin/notifications/templates/{kind}/{locale}", delete(notices::drop))
+        .route("/api/v1/admin/notifications/templates/{kind}/{locale}/preview", post(notices::preview))
+        .route("/api/v1/admin/notifications/deliveries", get(notices::deliveries))
+        .route("/api/v1/admin/notifications/replay", post(notices::replay))
         .route("/api/v1/admin/events", get(events::log))
         .route("/api/v1/admin/analytics/rebuild", post(analytics::rebuild))
         .route("/api/v1/admin/analytics/{metric}", get(analytics::metric))

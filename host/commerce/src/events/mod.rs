@@ -3,9 +3,13 @@
 //! Steps write facts into the outbox in the commit that makes them true. [`Events::relay`] moves facts into the log and
 //! in the same transaction does what follows from them in our own database: what a customer has bought, metrics, what a
 //! customer reads in the app, PROCESSING. So each of these is done once for each fact, whenever the host dies. Those
-//! outside are told by *deliveries* (`webhook.rs`), at least once and under the event's id.
+//! outside are told by *deliveries* (`deliver.rs`), at least once and under the event's id: endpoints of merchants
+//! (`webhook.rs`), customers by mail and text message (`notify`).
 
+mod deliver;
 mod metrics;
+mod nats;
+pub mod notify;
 mod project;
 mod webhook;
 mod wire;
@@ -40,6 +44,8 @@ pub struct Events {
     registry: Arc<Registry>,
     clock: Arc<dyn Clock>,
     courier: Courier,
+    mailer: Option<notify::Mailer>,
+    nats: Option<nats::Nats>,
     turns: watch::Sender<Turn>,
 }
 
@@ -62,7 +68,16 @@ impl Events {
         registry: Arc<Registry>,
         clock: Arc<dyn Clock>,
     ) -> Result<Events, till_sandbox::Error> {
-        Ok(Events { store, registry, clock, courier: Courier::new()?, turns: watch::Sender::default() })
+        let (courier, turns) = (Courier::new()?, watch::Sender::default());
+        Ok(Events { store, registry, clock, courier, mailer: None, nats: None, turns })
+    }
+
+    /// With a server that takes mail. Without one, mail waits for a host that has one.
+    ///
+    /// # Errors
+    /// Which of its settings cannot be used, for people.
+    pub fn with_mail(self, smtp: notify::Smtp) -> Result<Events, String> {
+        Ok(Events { mailer: Some(notify::Mailer::new(smtp)?), ..self })
     }
 
     /// Moves facts of the outbox into the log, with what follows from them. Gives how many; with as many as fit into
@@ -128,6 +143,12 @@ fn sent(merchant: &str, event: &EventRow) -> Result<String, StoreError> {
     wire::cloud_event(merchant, event).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
+/// A merchant's name as it may stand between dots: one that has other characters stands there in hexadecimal.
+fn plain(name: &str) -> String {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if name.bytes().all(fits) { name.to_owned() } else { hex::encode(name) }
+}
+
 /// One turn of the relay.
 async fn relay(tx: &mut Tx, now_us: i64) -> Result<usize, StoreError> {
     let (facts, first) = tx.relay(RELAYED_AT_ONCE).await?;
@@ -149,6 +170,10 @@ async fn relay(tx: &mut Tx, now_us: i64) -> Result<usize, StoreError> {
         let audience = &shops[&fact.merchant];
         if let Some(about) = &about {
             project::project(tx, fact, about, &audience.settings, now_us).await?;
+            notify::tell(tx, fact, about, &audience.settings, position, now_us).await?;
+        }
+        if audience.settings.events.nats {
+            tx.put_delivery(&fact.merchant, nats::NATS, position, now_us).await?;
         }
         for webhook in &audience.webhooks {
             if webhook.wants(&fact.topic) {
@@ -168,11 +193,15 @@ struct Audience {
 
 impl Audience {
     async fn of(tx: &mut Tx, merchant: &str) -> Result<Audience, StoreError> {
-        let settings = tx.setting(merchant).await?;
-        let settings = settings.map_or_else(|| Ok(Settings::default()), |body| catalog::parse(&body))?;
+        let settings = Audience::settings_of(tx, merchant).await?;
         let rows = tx.webhooks(merchant).await?;
         let webhooks = rows.iter().map(Webhook::read).collect::<Result<Vec<_>, _>>()?;
         Ok(Audience { settings, webhooks })
+    }
+
+    async fn settings_of(tx: &mut Tx, merchant: &str) -> Result<Settings, StoreError> {
+        let settings = tx.setting(merchant).await?;
+        settings.map_or_else(|| Ok(Settings::default()), |body| catalog::parse(&body))
     }
 }
 
@@ -188,10 +217,15 @@ impl About {
     async fn read(tx: &mut Tx, fact: &OutboxRow) -> Result<Option<About>, StoreError> {
         let Ok(document) = serde_json::from_str::<Value>(&fact.body) else { return Ok(None) };
         let Some(id) = document.get("orderId").and_then(Value::as_str) else { return Ok(None) };
-        let Some(row) = tx.order(&fact.merchant, id).await? else { return Ok(None) };
+        let id = id.to_owned();
+        About::of(tx, &fact.merchant, &id, document).await
+    }
+
+    async fn of(tx: &mut Tx, merchant: &str, id: &str, fact: Value) -> Result<Option<About>, StoreError> {
+        let Some(row) = tx.order(merchant, id).await? else { return Ok(None) };
         let order = order_from_row(&row)?;
-        let customer = catalog::customer(tx, &fact.merchant, &order.customer).await?.0;
-        Ok(Some(About { order, customer, fact: document }))
+        let customer = catalog::customer(tx, merchant, &order.customer).await?.0;
+        Ok(Some(About { order, customer, fact }))
     }
 
     /// The event's data.

@@ -1,8 +1,8 @@
-//! What follows from an event in our own database, in the transaction that puts it into the log.
+//! What follows from an event in our own database, in the transaction that puts it into the log. What customers are
+//! told is in `notify`.
 
 use serde_json::json;
 use till_engine::step::Event;
-use till_store::tables::audience::NotificationRow;
 use till_store::tables::event::OutboxRow;
 use till_store::{Error as StoreError, Tx};
 use uuid::Uuid;
@@ -30,20 +30,12 @@ pub(super) async fn project(
             for row in metrics::of_order(&about.order, fact.at_us) {
                 tx.add_metric(&fact.merchant, &row).await?;
             }
-            let message =
-                format!("Your order {} has been confirmed and will be delivered soon.", order.number);
-            notify(tx, fact, about, "order_confirmation", "Order Confirmed", &message).await?;
             if settings.orders.process_at_once {
                 process(tx, fact, about, now_us).await?;
             }
             Ok(())
         }
         checkout::ORDER_PROCESSING => fulfilment::begin(tx, &fact.merchant, &about.order, now_us).await,
-        checkout::PAYMENT_FAILED_EVENT => {
-            let message =
-                format!("The payment for order {} failed; nothing was charged.", about.order.number);
-            notify(tx, fact, about, "payment_failed", "Payment Failed", &message).await
-        }
         _ => Ok(()),
     }
 }
@@ -63,31 +55,4 @@ async fn process(tx: &mut Tx, fact: &OutboxRow, about: &About, now_us: i64) -> R
         tx.put_event(merchant, Uuid::now_v7(), &event, now_us).await?;
     }
     Ok(())
-}
-
-async fn notify(
-    tx: &mut Tx,
-    fact: &OutboxRow,
-    about: &About,
-    kind: &str,
-    title: &str,
-    message: &str,
-) -> Result<(), StoreError> {
-    if about.order.customer.is_empty() {
-        return Ok(());
-    }
-    let body = json!({
-        "title": title,
-        "message": message,
-        "data": { "orderId": about.order.id, "orderNumber": about.order.number },
-    });
-    let row = NotificationRow {
-        id: fact.id(),
-        customer: about.order.customer.clone(),
-        kind: kind.to_owned(),
-        body: body.to_string(),
-        at_us: fact.at_us,
-        read_us: None,
-    };
-    tx.put_notification(&fact.merchant, &row).await
 }

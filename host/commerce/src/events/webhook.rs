@@ -1,41 +1,28 @@
-//! A merchant's endpoints: signed as Standard Webhooks 1.0, tried again with growing pauses, buried when nothing helps,
-//! sent again when the merchant asks.
+//! A merchant's endpoints: what they are told is signed as Standard Webhooks 1.0.
 
-use std::time::Duration;
+use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use futures::StreamExt as _;
 use rand::RngCore as _;
 use serde::{Deserialize, Serialize};
 use till_sandbox::Secret;
+use till_store::Error as StoreError;
 use till_store::tables::audience::WebhookRow;
-use till_store::tables::event::{DeliveryRow, DeliveryState};
-use till_store::{Error as StoreError, Tx};
+use till_store::tables::event::{DeliveryRow, DeliveryState, EventRow};
 use uuid::Uuid;
 
+use super::deliver::{ANSWER_TIME, Came, cut};
 use super::{Events, sent};
 use crate::catalog::parse;
 
 /// First words of all topics. An endpoint names topics as `order.created`, `order.*` or `*`.
-pub const FAMILIES: [&str; 7] =
-    ["checkout", "order", "payment", "inventory", "component", "binding", "table"];
+pub const FAMILIES: [&str; 8] =
+    ["checkout", "order", "payment", "feedback", "inventory", "component", "binding", "table"];
 /// Endpoints of one merchant.
 const WEBHOOKS_MAX: usize = 20;
 /// Longest address.
 const URL_BYTES_MAX: usize = 2_048;
-/// An endpoint answers in this time, or is tried again. The specification names 15 to 30 s.
-const ANSWER_TIME: Duration = Duration::from_secs(15);
-/// Who has taken a delivery has it for so long, more than an answer may take; then another host may try.
-const TAKEN_FOR_US: i64 = 20_000_000;
-/// Pauses between tries, seconds: those that the specification recommends, two days in all.
-const PAUSES_S: [i64; 9] = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000, 36_000, 36_000];
-/// Deliveries to one endpoint at a time.
-const EACH: i64 = 4;
-/// Deliveries at a time.
-const AT_ONCE: i64 = 32;
-/// What an endpoint says is kept up to here.
-const TOLD_CHARS_MAX: usize = 300;
 
 /// An endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -262,60 +249,25 @@ impl Events {
         let (owner, target, now_us) = (merchant.to_owned(), target(id), self.clock.now_us());
         let again = self.store.transact(move |tx| {
             let (owner, target) = (owner.clone(), target.clone());
-            Box::pin(async move { tx.replay(&owner, &target, what.from, what.dead_only, now_us).await })
+            Box::pin(async move { tx.replay(&owner, &target, "", what.from, what.dead_only, now_us).await })
         });
         Ok(again.await?)
     }
 
-    /// Makes the deliveries that are due. Gives how many were tried.
-    ///
-    /// # Errors
-    /// The store's. What was taken is tried again later.
-    pub async fn deliver(&self) -> Result<usize, StoreError> {
-        let now_us = self.clock.now_us();
-        if !self.store.read().await?.delivery_is_due(now_us).await? {
-            return Ok(0);
-        }
-        let taken = self.store.transact(move |tx| {
-            Box::pin(async move { tx.take_deliveries(now_us, now_us + TAKEN_FOR_US, EACH, AT_ONCE).await })
-        });
-        let taken = taken.await?;
-        let tried = taken.len();
-        let mut tries = futures::stream::iter(taken)
-            .map(|row| async move {
-                if let Err(error) = self.deliver_one(&row).await {
-                    tracing::warn!(merchant = row.merchant, target = row.target, %error, "deliver an event");
-                }
-            })
-            .buffer_unordered(usize::try_from(AT_ONCE).unwrap_or(1));
-        while tries.next().await.is_some() {}
-        Ok(tried)
-    }
-
-    async fn deliver_one(&self, row: &DeliveryRow) -> Result<(), StoreError> {
-        let came = self.try_one(row).await?;
-        till_engine::crash::point("delivery.sent.before-noted");
-        let now_us = self.clock.now_us();
-        let row = row.clone();
-        let noted = self.store.transact(move |tx| {
-            let (row, came) = (row.clone(), came.clone());
-            Box::pin(async move { note(tx, &row, &came, now_us).await })
-        });
-        noted.await
-    }
-
     /// Posts one event once.
-    async fn try_one(&self, row: &DeliveryRow) -> Result<Came, StoreError> {
-        let mut tx = self.store.read().await?;
-        let id = row.target.strip_prefix("webhook:").unwrap_or_default();
-        let found = (tx.webhook(&row.merchant, id).await?, tx.event(&row.merchant, row.position).await?);
-        drop(tx);
-        let (Some(endpoint), Some(event)) = found else { return Ok(Came::Never("it is gone".to_owned())) };
+    pub(super) async fn post(
+        &self,
+        row: &DeliveryRow,
+        id: &str,
+        event: &EventRow,
+    ) -> Result<Came, StoreError> {
+        let endpoint = self.store.read().await?.webhook(&row.merchant, id).await?;
+        let Some(endpoint) = endpoint else { return Ok(Came::Never("it is gone".to_owned())) };
         let Some(key) = self.registry.open_sealed(&row.merchant, &row.target, &endpoint.sealed) else {
             return Ok(Came::Later("its key cannot be opened on this host".to_owned(), None));
         };
         let told = Webhook::read(&endpoint)?.body;
-        let body = sent(&row.merchant, &event)?;
+        let body = sent(&row.merchant, event)?;
         let timestamp_s = self.clock.now_us() / 1_000_000;
         let (timestamp, signed) = (timestamp_s.to_string(), signature(&key, &event.id, timestamp_s, &body));
         let headers = [
@@ -325,7 +277,9 @@ impl Events {
             ("webhook-signature", signed.as_str()),
             ("user-agent", "Till"),
         ];
-        let answer = self.courier.post(&told.url, &headers, body, told.private_addresses, ANSWER_TIME).await;
+        let private = told.private_addresses;
+        let answer =
+            self.courier.post(&told.url, &headers, body, private, ANSWER_TIME, &HashMap::new()).await;
         Ok(match answer {
             Ok(answer) => {
                 let words = cut(&format!("{} {}", answer.status, answer.body.trim()));
@@ -339,37 +293,6 @@ impl Events {
             Err(why) => Came::Later(cut(&why), None),
         })
     }
-}
-
-/// What came of a try.
-#[derive(Debug, Clone)]
-enum Came {
-    Taken(String),
-    Later(String, Option<u64>),
-    Never(String),
-}
-
-async fn note(tx: &mut Tx, row: &DeliveryRow, came: &Came, now_us: i64) -> Result<(), StoreError> {
-    match came {
-        Came::Taken(told) => tx.delivered(row, told, now_us).await?,
-        Came::Never(told) => tx.bury_delivery(row, told, now_us).await?,
-        Came::Later(told, wanted_s) => {
-            match usize::try_from(row.attempts - 1).ok().and_then(|tries| PAUSES_S.get(tries)) {
-                Some(pause_s) => {
-                    let longest = PAUSES_S[PAUSES_S.len() - 1];
-                    let wanted = wanted_s.and_then(|s| i64::try_from(s).ok()).unwrap_or(0).min(longest);
-                    let due_us = now_us + (*pause_s).max(wanted) * 1_000_000;
-                    tx.delay_delivery(row, told, due_us, now_us).await?
-                }
-                None => tx.bury_delivery(row, told, now_us).await?,
-            }
-        }
-    };
-    Ok(())
-}
-
-fn cut(text: &str) -> String {
-    text.chars().take(TOLD_CHARS_MAX).collect()
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use super::{CHECKOUT, Phase, SessionView, Shop, ShopError, SubmitRequest};
 use crate::checkout::context::{ClientInputs, INPUTS, Session};
 use crate::checkout::order_from_row;
 use crate::quote::{Inputs, Quote, requirements, unpriced};
-use crate::settings::Settings;
+use crate::settings::{NotificationSettings, Settings};
 use crate::{cart, catalog};
 
 /// Times a submit is tried again after another command came in between.
@@ -59,6 +59,8 @@ impl Shop {
             });
         }
         let session = Session { cart: cart.id.clone(), customer: customer.to_owned() };
+        // How customers are told is not a checkout's matter.
+        let settings = Settings { notifications: NotificationSettings::default(), ..settings };
         let context = json!({
             "shop": serde_json::to_value(&session).map_err(|e| StoreError::Corrupt(e.to_string()))?,
             "settings": serde_json::to_value(&settings).map_err(|e| StoreError::Corrupt(e.to_string()))?,

@@ -1,10 +1,12 @@
-//! HTTP of the host's own: merchants are told of events at addresses they name. The rules about inner addresses are
-//! those of gateways.
+//! HTTP of the host's own: merchants are told of events at addresses they name, and text messages go through providers
+//! that they name. The rules about inner addresses and secrets are those of gateways.
 
-use super::http::{Clients, private_literal};
+use super::http::{Clients, fill, private_literal};
 use crate::Error;
+use crate::binding::Secret;
 use bytes::Bytes;
 use reqwest::Url;
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// Of an answer so much is read: its status is what counts.
@@ -35,7 +37,8 @@ impl Courier {
         Ok(Courier { clients: Clients::new()? })
     }
 
-    /// Posts a document once and reads the start of the answer. Redirects are answers.
+    /// Posts a document once and reads the start of the answer. Redirects are answers. Each `{secret:NAME}` of a header
+    /// value is replaced on the way out, and shown so again where the answer repeats the secret.
     ///
     /// # Errors
     /// Why there is no answer, for people.
@@ -46,6 +49,7 @@ impl Courier {
         body: String,
         private_allowed: bool,
         time: Duration,
+        secrets: &HashMap<String, Secret>,
     ) -> Result<Answered, String> {
         let url = Url::parse(url).map_err(|error| format!("{url}: {error}"))?;
         if !private_allowed && private_literal(&url) {
@@ -54,7 +58,9 @@ impl Courier {
         let client = if private_allowed { &self.clients.any } else { &self.clients.public };
         let mut request = client.post(url).timeout(time).body(Bytes::from(body));
         for (name, value) in headers {
-            request = request.header(*name, *value);
+            let mut value = fill(value.as_bytes(), secrets).map_err(|lost| lost.to_string())?;
+            value.set_sensitive(true);
+            request = request.header(*name, value);
         }
         let mut response = request.send().await.map_err(|error| super::http::chain(&error))?;
         let status = response.status().as_u16();
@@ -69,6 +75,14 @@ impl Courier {
             }
         }
         read.truncate(ANSWER_BYTES_MAX);
-        Ok(Answered { status, retry_after_s, body: String::from_utf8_lossy(&read).into_owned() })
+        let mut body = String::from_utf8_lossy(&read).into_owned();
+        for (name, secret) in secrets {
+            if let Ok(secret) = str::from_utf8(secret.expose())
+                && !secret.is_empty()
+            {
+                body = body.replace(secret, &format!("{{secret:{name}}}"));
+            }
+        }
+        Ok(Answered { status, retry_after_s, body })
     }
 }

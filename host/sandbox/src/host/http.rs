@@ -231,7 +231,7 @@ impl Record {
 
 /// Why a request has no complete answer.
 #[derive(Debug, thiserror::Error)]
-enum Lost {
+pub(super) enum Lost {
     #[error("refused: {0}")]
     Denied(String),
     #[error("the binding has no secret `{0}`")]
@@ -525,7 +525,7 @@ fn shown(headers: &HeaderMap) -> Vec<(String, String)> {
 }
 
 /// Replaces each `{secret:NAME}` of a header value.
-fn fill(value: &[u8], secrets: &HashMap<String, Secret>) -> Result<HeaderValue, Lost> {
+pub(super) fn fill(value: &[u8], secrets: &HashMap<String, Secret>) -> Result<HeaderValue, Lost> {
     const OPEN: &[u8] = b"{secret:";
     let mut filled = Vec::with_capacity(value.len());
     let mut rest = value;

@@ -61,7 +61,7 @@ pub struct EventRow {
 pub struct DeliveryRow {
     /// Merchant.
     pub merchant: String,
-    /// `webhook:<id>`.
+    /// `webhook:<id>`, `email`, `sms` or `nats`.
     pub target: String,
     /// Of the event.
     pub position: i64,
@@ -90,12 +90,29 @@ pub struct DeliveryState {
     pub told: String,
     /// Epoch microseconds.
     pub updated_us: i64,
+    /// Who is told.
+    pub target: String,
+    /// What the event is about: an order's id.
+    pub subject: String,
+}
+
+/// Which deliveries of a merchant are listed. What is empty or none does not matter.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryFilter {
+    /// Targets, at most three.
+    pub targets: [String; 3],
+    /// What the event is about.
+    pub subject: String,
+    /// One of [`STATES`].
+    pub state: Option<i64>,
 }
 
 /// States of a delivery as they are stored.
 const WAITING: i64 = 0;
 const DELIVERED: i64 = 1;
 const DEAD: i64 = 2;
+/// Their names.
+pub const STATES: [(&str, i64); 3] = [("waiting", WAITING), ("delivered", DELIVERED), ("dead", DEAD)];
 
 fn event(row: &Row) -> Result<EventRow, StoreError> {
     Ok(EventRow {
@@ -115,6 +132,22 @@ fn delivery(row: &Row) -> Result<DeliveryRow, StoreError> {
         position: row.int(2)?,
         attempts: row.int(3)?,
         due_us: row.int(4)?,
+    })
+}
+
+fn state(row: &Row) -> Result<DeliveryState, StoreError> {
+    let stands = row.int(3)?;
+    Ok(DeliveryState {
+        position: row.int(0)?,
+        event: row.text(1)?,
+        topic: row.text(2)?,
+        state: STATES.iter().find(|(_, number)| *number == stands).map_or("dead", |(name, _)| name),
+        attempts: row.int(4)?,
+        due_us: row.int(5)?,
+        told: row.text(6)?,
+        updated_us: row.int(7)?,
+        target: row.text(8)?,
+        subject: row.text(9)?,
     })
 }
 
@@ -325,18 +358,26 @@ impl Tx {
         Ok(self.exec(sql, &params).await? == 1)
     }
 
-    /// Sends again what was told to a target from a position on, delivered or dead; `dead` alone where wanted. Gives
-    /// how many.
+    /// Sends again what was told to a target from a position on, delivered or dead; `dead` alone where wanted; with a
+    /// subject that is not empty, events about that alone. Gives how many.
     pub async fn replay(
         &mut self,
         merchant: &str,
         target: &str,
+        subject: &str,
         from: i64,
         dead_only: bool,
         now_us: i64,
     ) -> Result<u64, StoreError> {
-        let sql = "UPDATE delivery SET state = 0, attempts = 0, due_us = $1, updated_us = $1 WHERE merchant = $2 AND target = $3 AND position >= $4 AND (state = 2 OR (state = 1 AND $5 = 0))";
-        let params = [P::I(now_us), P::T(merchant), P::T(target), P::I(from), P::I(i64::from(dead_only))];
+        let sql = "UPDATE delivery SET state = 0, attempts = 0, due_us = $1, updated_us = $1 WHERE merchant = $2 AND target = $3 AND position >= $4 AND (state = 2 OR (state = 1 AND $5 = 0)) AND ($6 = '' OR EXISTS (SELECT 1 FROM event e WHERE e.merchant = delivery.merchant AND e.position = delivery.position AND e.subject = $6))";
+        let params = [
+            P::I(now_us),
+            P::T(merchant),
+            P::T(target),
+            P::I(from),
+            P::I(i64::from(dead_only)),
+            P::T(subject),
+        ];
         self.exec(sql, &params).await
     }
 
@@ -348,25 +389,32 @@ impl Tx {
         before: i64,
         limit: i64,
     ) -> Result<Vec<DeliveryState>, StoreError> {
-        let sql = "SELECT d.position, e.id, e.topic, d.state, d.attempts, d.due_us, d.told, d.updated_us FROM delivery d JOIN event e ON e.merchant = d.merchant AND e.position = d.position WHERE d.merchant = $1 AND d.target = $2 AND d.position < $3 ORDER BY d.position DESC LIMIT $4";
+        let sql = "SELECT d.position, e.id, e.topic, d.state, d.attempts, d.due_us, d.told, d.updated_us, d.target, e.subject FROM delivery d JOIN event e ON e.merchant = d.merchant AND e.position = d.position WHERE d.merchant = $1 AND d.target = $2 AND d.position < $3 ORDER BY d.position DESC LIMIT $4";
         let rows = self.rows(sql, &[P::T(merchant), P::T(target), P::I(before), P::I(limit)]).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(DeliveryState {
-                    position: row.int(0)?,
-                    event: row.text(1)?,
-                    topic: row.text(2)?,
-                    state: match row.int(3)? {
-                        WAITING => "waiting",
-                        DELIVERED => "delivered",
-                        _ => "dead",
-                    },
-                    attempts: row.int(4)?,
-                    due_us: row.int(5)?,
-                    told: row.text(6)?,
-                    updated_us: row.int(7)?,
-                })
-            })
-            .collect()
+        rows.iter().map(state).collect()
+    }
+
+    /// Deliveries to any of some targets, newest event first, before a place in the list.
+    pub async fn deliveries_of(
+        &mut self,
+        merchant: &str,
+        filter: &DeliveryFilter,
+        (before, before_target): (i64, &str),
+        limit: i64,
+    ) -> Result<Vec<DeliveryState>, StoreError> {
+        let sql = "SELECT d.position, e.id, e.topic, d.state, d.attempts, d.due_us, d.told, d.updated_us, d.target, e.subject FROM delivery d JOIN event e ON e.merchant = d.merchant AND e.position = d.position WHERE d.merchant = $1 AND d.target IN ($2,$3,$4) AND (d.position < $5 OR (d.position = $5 AND d.target < $6)) AND ($7 = '' OR e.subject = $7) AND ($8 < 0 OR d.state = $8) ORDER BY d.position DESC, d.target DESC LIMIT $9";
+        let [one, two, three] = &filter.targets;
+        let params = [
+            P::T(merchant),
+            P::T(one),
+            P::T(two),
+            P::T(three),
+            P::I(before),
+            P::T(before_target),
+            P::T(&filter.subject),
+            P::I(filter.state.unwrap_or(-1)),
+            P::I(limit),
+        ];
+        self.rows(sql, &params).await?.iter().map(state).collect()
     }
 }

@@ -9,6 +9,7 @@ pub mod event;
 pub mod hold;
 pub mod inventory;
 pub mod lookup;
+pub mod notify;
 pub mod product;
 pub mod purchase;
 pub mod reservation;
