@@ -26,6 +26,10 @@ pub struct Config {
     /// Key that seals merchants' secrets: 32 random bytes in base64, the same for all hosts of a database. None: on
     /// SQLite one is made and kept beside the database file.
     pub secrets_key: Option<String>,
+    /// Origins of web pages that may call from a browser: `["https://shop.example"]`; `["*"]`: all. None: no page may.
+    pub cors_origins: Vec<String>,
+    /// Address that serves `/metrics` to Prometheus: `127.0.0.1:9090`; none: nobody does.
+    pub metrics_listen: Option<String>,
     /// Server that takes mail to customers; none: mail waits for a host that has one.
     pub smtp: Option<SmtpConfig>,
     /// NATS server that takes the events of merchants who want it: `nats://user:password@host:4222`.

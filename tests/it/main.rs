@@ -9,6 +9,7 @@ mod components;
 mod contract;
 mod crash;
 mod definition;
+mod edge;
 mod events;
 mod expiry;
 mod fulfilment;

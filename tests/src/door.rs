@@ -29,6 +29,8 @@ impl Door {
             events: till.events.clone(),
             registry: till.registry.clone(),
             auth: auth.clone(),
+            metrics: till_api::Metrics::new(till.store.clone()),
+            origins: Arc::from([]),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -47,6 +49,12 @@ impl Door {
             nbf: None,
         };
         self.auth.mint(&claims).expect("a token")
+    }
+
+    /// One look of a shopper, with all there is of the answer.
+    pub async fn get(&self, customer: &str, path: &str) -> reqwest::Response {
+        let request = self.client.get(format!("{}{path}", self.url)).bearer_auth(self.token(customer));
+        request.send().await.expect("an answer")
     }
 
     /// One request of a shopper.

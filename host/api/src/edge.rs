@@ -2,15 +2,18 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures::FutureExt as _;
+use tower_http::cors::{AllowOrigin, CorsLayer};
 use uuid::Uuid;
 
+use crate::metrics::Metrics;
 use crate::problem::{Code, Problem};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -28,9 +31,11 @@ fn request_id(request: &Request) -> String {
 }
 
 /// Runs a request and writes what comes out of it.
-pub(crate) async fn pass(request: Request, next: Next) -> Response {
+pub(crate) async fn pass(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
     let id = request_id(&request);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let (begun, _running) = (Instant::now(), metrics.begun());
     let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,
         Err(panic) => Problem::internal(format!("panic: {}", words(panic.as_ref()))).into_response(),
@@ -46,11 +51,60 @@ pub(crate) async fn pass(request: Request, next: Next) -> Response {
         }
     }
     let status = response.status();
+    let route = route.as_ref().map(MatchedPath::as_str);
+    metrics.answered(counted(&method), route, status.as_u16(), begun.elapsed());
     tracing::debug!(%method, path, status = status.as_u16(), request_id = id, "answered");
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
+}
+
+/// A method as it is counted: what a client makes up is one word.
+fn counted(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::PUT => "PUT",
+        Method::POST => "POST",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+/// Which web pages may call from a browser, and what they may send and see.
+pub(crate) fn pages(origins: &[String]) -> CorsLayer {
+    const PREFLIGHT_KEPT: Duration = Duration::from_secs(600);
+    let allowed = match origins.iter().any(|origin| origin == "*") {
+        true => AllowOrigin::any(),
+        false => AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok())),
+    };
+    let named = |names: &[&'static str]| -> Vec<HeaderName> {
+        names.iter().map(|name| HeaderName::from_static(name)).collect()
+    };
+    CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::GET, Method::PUT, Method::POST, Method::DELETE])
+        .allow_headers(named(&[
+            "authorization",
+            "content-type",
+            "idempotency-key",
+            "if-match",
+            "last-event-id",
+            "prefer",
+            "x-request-id",
+        ]))
+        .expose_headers(named(&[
+            "etag",
+            "location",
+            "preference-applied",
+            "ratelimit",
+            "ratelimit-policy",
+            "retry-after",
+            "x-request-id",
+        ]))
+        .max_age(PREFLIGHT_KEPT)
 }
 
 fn write(problem: Problem, id: &str) -> Response {

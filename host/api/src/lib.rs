@@ -15,8 +15,10 @@
 
 mod auth;
 mod edge;
+mod metrics;
 mod openapi;
 mod problem;
+mod rate;
 mod read;
 mod routes;
 mod serve;
@@ -35,6 +37,7 @@ use till_registry::Registry;
 use till_store::Store;
 
 pub use auth::{Auth, AuthError, Claims};
+pub use metrics::{Metrics, metrics_router};
 pub use serve::serve;
 
 /// What the routes call. Cheap to clone.
@@ -50,11 +53,19 @@ pub struct App {
     pub registry: Arc<Registry>,
     /// Keys for tokens.
     pub auth: Auth,
+    /// Counts what is answered.
+    pub metrics: Metrics,
+    /// Web pages of these origins may call from a browser: `https://shop.example`; `*`: all of them.
+    pub origins: Arc<[String]>,
 }
 
 /// All routes, each behind request ids, problems and a catch for panics.
 pub fn router(app: App) -> Router {
-    routes::all().layer(axum::middleware::from_fn(edge::pass)).with_state(app)
+    routes::all()
+        .layer(axum::middleware::from_fn_with_state(app.clone(), rate::limited))
+        .layer(axum::middleware::from_fn_with_state(app.metrics.clone(), edge::pass))
+        .layer(edge::pages(&app.origins))
+        .with_state(app)
 }
 
 /// The OpenAPI document of all routes, as JSON text.

@@ -186,6 +186,11 @@ impl Problem {
         self
     }
 
+    /// The headers it will be written with.
+    pub(crate) fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.headers
+    }
+
     /// With a header. A value that is no header text is left out.
     pub(crate) fn header(mut self, name: HeaderName, value: &str) -> Problem {
         if let Ok(value) = HeaderValue::from_str(value) {

@@ -25,7 +25,7 @@ use utoipa::openapi::schema::Schema;
 
 use crate::read::Fields;
 use crate::routes::{admin, cart, checkout, components, products, workflows};
-use crate::{App, Auth, Claims, router};
+use crate::{App, Auth, Claims, Metrics, router};
 
 /// 2024-08-10T14:30:00Z.
 const NOW_US: i64 = 1_723_300_200_000_000;
@@ -41,6 +41,7 @@ impl Clock for Still {
 struct Bench {
     router: Router,
     auth: Auth,
+    metrics: Metrics,
     _dir: tempfile::TempDir,
 }
 
@@ -60,8 +61,13 @@ impl Bench {
         let events = Events::new(store.clone(), registry.clone(), Arc::new(Still)).unwrap();
         let shop = Arc::new(Shop::new(store, registry.clone(), runner.clone(), numbers));
         let auth = Auth::none().hs256(b"a secret of 32 bytes, or of more").unwrap();
-        let router = router(App { shop, runner, events: Arc::new(events), registry, auth: auth.clone() });
-        Bench { router, auth, _dir: dir }
+        let metrics = Metrics::new(runner.store().clone());
+        let origins = Arc::from(["https://shop.example".to_owned()]);
+        let events = Arc::new(events);
+        let app =
+            App { shop, runner, events, registry, auth: auth.clone(), metrics: metrics.clone(), origins };
+        let router = router(app);
+        Bench { router, auth, metrics, _dir: dir }
     }
 
     fn token(&self, sub: &str, merchant: &str, scope: &str) -> String {
@@ -191,7 +197,7 @@ async fn a_panic_is_a_problem_and_its_words_stay_inside() {
     }
     let router: Router = Router::new()
         .route("/bang", axum::routing::get(bang))
-        .layer(axum::middleware::from_fn(crate::edge::pass));
+        .layer(axum::middleware::from_fn_with_state(Bench::open().await.metrics, crate::edge::pass));
     let response = router.oneshot(get("/bang")).await.unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let text = String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap();

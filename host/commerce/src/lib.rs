@@ -29,7 +29,7 @@ mod shop;
 pub mod trial;
 
 pub use shop::{
-    CHECKOUT, COMMANDS_KEPT_US, FEEDBACK_CHARS_MAX, Feedback, ItemWanted, ParcelCommand, Phase,
+    Allowance, CHECKOUT, COMMANDS_KEPT_US, FEEDBACK_CHARS_MAX, Feedback, ItemWanted, ParcelCommand, Phase,
     ProductFeedback, Reservation, Review, SessionView, Shop, ShopError, ShortItem, Shown, StockChange,
     SubmitRequest, Tracking,
 };

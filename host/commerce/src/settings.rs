@@ -51,6 +51,8 @@ pub struct Settings {
     pub order_number_prefix: String,
     /// Sizes that a cart may have.
     pub limits: CartLimits,
+    /// How often a customer may call the cart and the checkout.
+    pub rate: RateSettings,
     /// What happens with orders.
     pub orders: OrderSettings,
     /// Where goods are taken from, and when stock is low.
@@ -216,6 +218,23 @@ const CENTROIDS_MAX: usize = 100;
 /// Five units are time to order more, for a small shop.
 const LOW_AT: u32 = 5;
 
+/// How often a customer may call the cart and the checkout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RateSettings {
+    /// Calls of one window; 0: as many as they like.
+    pub requests: u32,
+    /// Seconds of a window, which begins with the first call.
+    pub window_s: u32,
+}
+
+/// 100 calls a minute, as seed 002 has them: more than a person makes, less than a script wants.
+impl Default for RateSettings {
+    fn default() -> RateSettings {
+        RateSettings { requests: 100, window_s: 60 }
+    }
+}
+
 /// What happens with orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -302,6 +321,7 @@ impl Default for Settings {
             hold_ttl_s: 15 * 60,
             order_number_prefix: "ORD".to_owned(),
             limits: CartLimits::default(),
+            rate: RateSettings::default(),
             orders: OrderSettings::default(),
             inventory: InventorySettings::default(),
             notifications: NotificationSettings::default(),
@@ -412,6 +432,7 @@ impl Settings {
                 "at most 100, with names of at most 32 bytes, `lat_e6` within 90000000 and `lon_e6` within 180000000",
             ),
             (self.limits.quantity_max > 0, "limits.quantity_max", "at least 1"),
+            ((1..=3_600).contains(&self.rate.window_s), "rate.window_s", "1 to 3600 seconds"),
         ];
         match rules.into_iter().chain(self.notifications.rules()).find(|(holds, ..)| !holds) {
             Some((_, field, detail)) => Err(SettingsError { field, detail }),

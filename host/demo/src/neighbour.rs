@@ -108,7 +108,7 @@ fn prepare(shop: &Shop, host: &Process, attack: Attack) -> Result<()> {
         ensure!(status < 300, "{path}: {status}: {answer}");
         Ok(())
     };
-    put("settings", json!({}))?;
+    put("settings", json!({ "rate": { "requests": 0 } }))?;
     put("products/PROD-12345", json!({ "sku": "S", "name": "Bait", "price": 1.00, "stocked": false }))?;
     let (slot, guest, config) = match attack {
         Attack::Loops => ("pricing", "hostile", "loop"),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use till_api::{App, Auth};
+use till_api::{App, Auth, Metrics};
 use till_commerce::Shop;
 use till_commerce::events::Events;
 use till_registry::Collected;
@@ -98,17 +98,27 @@ pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
     if let Err(error) = house.shop.index_products().await {
         tracing::error!(%error, "index the catalog; products written since are found");
     }
+    let metrics = Metrics::new(house.store.clone());
     let app = App {
         shop: house.shop.clone(),
         runner: house.runner.clone(),
         events: house.events.clone(),
         registry: house.registry.clone(),
         auth,
+        metrics: metrics.clone(),
+        origins: config.cors_origins.into(),
     };
     let listener =
         tokio::net::TcpListener::bind(&listen).await.with_context(|| format!("listen on {listen}"))?;
     println!("till is listening on http://{}", listener.local_addr()?);
     std::io::stdout().flush()?;
+    if let Some(address) = &config.metrics_listen {
+        let listener = tokio::net::TcpListener::bind(address).await;
+        let listener = listener.with_context(|| format!("listen on {address} for /metrics"))?;
+        tracing::info!(address = %listener.local_addr()?, "figures are at /metrics");
+        let metrics = till_api::metrics_router(metrics);
+        tokio::spawn(till_api::serve(listener, metrics, std::future::pending()));
+    }
     let poll = tokio::spawn(house.runner.clone().poll());
     let (shop, registry, clock) = (house.shop.clone(), house.registry.clone(), house.runner.clock().clone());
     let sweep = tokio::spawn(async move {
@@ -116,6 +126,9 @@ pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
             tokio::time::sleep(SWEEP_EVERY).await;
             if let Err(error) = shop.forget_commands().await {
                 tracing::warn!(%error, "forget old commands");
+            }
+            if let Err(error) = shop.forget_calls().await {
+                tracing::warn!(%error, "forget who called");
             }
             registry.trim();
             match registry.collect(clock.now_us()).await {

@@ -537,3 +537,11 @@ CREATE TABLE IF NOT EXISTS notification_template ( -- a merchant's own words in 
   updated_us  {INT} NOT NULL,
   PRIMARY KEY (merchant, kind, locale)
 ){BIG};
+
+CREATE TABLE IF NOT EXISTS rate_window (        -- how often somebody has called; used where hosts share a database
+  merchant    TEXT NOT NULL,
+  who         TEXT NOT NULL,
+  began_us    {INT} NOT NULL,
+  used        {INT} NOT NULL,
+  PRIMARY KEY (merchant, who)
+){SMALL};

@@ -1368,6 +1368,30 @@ async fn products_are_found_by_what_was_written_last() {
 }
 
 #[tokio::test]
+async fn calls_are_counted_in_windows_by_all_hosts_together() {
+    for (store, _guard) in stores().await {
+        let count = async |who: &'static str, now_us: i64, n: i64| {
+            let counted = store.transact(move |tx| {
+                Box::pin(async move { tx.count_calls(MERCHANT, who, now_us, 60, n).await })
+            });
+            counted.await.unwrap()
+        };
+        assert_eq!(count("a", 100, 1).await, (100, 1));
+        assert_eq!(count("a", 159, 5).await, (100, 6));
+        assert_eq!(count("b", 159, 2).await, (159, 2));
+        assert_eq!(count("a", 160, 3).await, (160, 3), "the window has ended");
+        let all = futures::future::join_all((0..20).map(|_| count("c", 500, 1))).await;
+        let mut used: Vec<i64> = all.into_iter().map(|(_, used)| used).collect();
+        used.sort_unstable();
+        assert_eq!(used, (1..=20).collect::<Vec<_>>(), "each call has a number of its own");
+        let forgotten =
+            store.transact(|tx| Box::pin(async move { tx.forget_calls(200).await })).await.unwrap();
+        assert_eq!(forgotten, 2);
+        assert_eq!(count("c", 501, 1).await, (500, 21));
+    }
+}
+
+#[tokio::test]
 async fn words_and_wishes_are_kept_and_deliveries_are_found_and_sent_again_by_order() {
     for (store, _guard) in stores().await {
         let done = store.transact(|tx| {

@@ -98,8 +98,8 @@ fn run(task: &Task) -> Result<()> {
         Task::Docs => tests::rewrite_documents(),
         Task::Ci => {
             cargo::run(&["fmt", "--all", "--check"])?;
-            cargo::run(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
             tidy::check()?;
+            cargo::lint()?;
             tests::run(None)
         }
     }

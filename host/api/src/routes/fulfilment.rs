@@ -13,7 +13,7 @@ use crate::App;
 use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::read::{At, BODY_BYTES_MAX, Fields, Given, Json, Query, Raw, idempotency_key};
-use crate::wire::{FeedbackOut, ReviewsOut, ShipmentOut, ShipmentsOut, TrackingOut};
+use crate::wire::{FeedbackOut, ReviewsOut, SaidOut, ShipmentOut, ShipmentsOut, TrackingOut};
 
 const ADMIN: &str = "admin";
 /// Bytes of a name, a number, a place.
@@ -80,7 +80,7 @@ fn comment(fields: &mut Fields<'_>) -> String {
 /// Says what the shopper thinks of an order that was delivered. A later word replaces the one before.
 #[utoipa::path(put, path = "/api/v1/orders/{id}/feedback", tag = "orders", security(("bearer" = [])),
     params(("id" = String, Path, description = "id or number")), request_body = FeedbackIn,
-    responses((status = 200, body = FeedbackOut)))]
+    responses((status = 200, body = SaidOut)))]
 pub(crate) async fn put_feedback(
     State(app): State<App>,
     caller: Caller,
@@ -110,7 +110,7 @@ pub(crate) async fn put_feedback(
 /// What the shopper said of an order.
 #[utoipa::path(get, path = "/api/v1/orders/{id}/feedback", tag = "orders", security(("bearer" = [])),
     params(("id" = String, Path, description = "id or number")),
-    responses((status = 200, body = FeedbackOut)))]
+    responses((status = 200, body = SaidOut)))]
 pub(crate) async fn feedback(
     State(app): State<App>,
     caller: Caller,
@@ -120,8 +120,11 @@ pub(crate) async fn feedback(
 }
 
 async fn feedback_of(app: &App, caller: &Caller, id: &str) -> Result<Response, Problem> {
-    let (feedback, at_us) = app.shop.feedback(&caller.merchant, &caller.sub, id).await?;
-    json(StatusCode::OK, &FeedbackOut::new(feedback, at_us))
+    let said = app.shop.feedback(&caller.merchant, &caller.sub, id).await?;
+    json(
+        StatusCode::OK,
+        &SaidOut { feedback: said.map(|(feedback, at_us)| FeedbackOut::new(feedback, at_us)) },
+    )
 }
 
 /// Lists what shoppers who bought a product say of it, newest first.

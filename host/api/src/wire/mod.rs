@@ -23,7 +23,7 @@ pub(crate) use order::{OrderOut, OrdersOut};
 pub(crate) use product::{CompleteOut, KeptProduct, PricingOut, ProductOut, ProductsOut};
 pub(crate) use quote::QuoteOut;
 pub(crate) use session::{SessionOut, status};
-pub(crate) use shipment::{FeedbackOut, ReviewsOut, ShipmentOut, ShipmentsOut, TrackingOut};
+pub(crate) use shipment::{FeedbackOut, ReviewsOut, SaidOut, ShipmentOut, ShipmentsOut, TrackingOut};
 pub(crate) use till_commerce::events::time;
 
 /// An exact decimal amount as a JSON number: `75.00`.

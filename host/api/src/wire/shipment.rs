@@ -169,6 +169,12 @@ struct ProductFeedbackOut {
     comment: String,
 }
 
+/// What a shopper said of an order, if anything.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SaidOut {
+    pub(crate) feedback: Option<FeedbackOut>,
+}
+
 /// What a shopper says of an order.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

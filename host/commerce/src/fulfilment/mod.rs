@@ -17,6 +17,9 @@ use crate::catalog::parse;
 use crate::checkout::{CONFIRMED, Order, PROCESSING, TimelineEntry};
 use crate::events::time;
 
+/// Lines of a timeline: a parcel has some dozens. The end is always told.
+const TIMELINE_MAX: usize = 200;
+
 /// Name of the workflow; a shipment's instance has the shipment's id.
 pub const FULFILMENT: &str = "fulfilment";
 
@@ -338,13 +341,12 @@ impl Shipment {
         }
         let Some(next) = scan.kind.status() else { return changed };
         let note = if scan.text.is_empty() { scan.kind.words() } else { &scan.text };
-        parcel.timeline.push(TimelineEntry {
-            status: next.to_owned(),
-            at_us: scan.at_us,
-            note: note.to_owned(),
-        });
-        parcel.timeline.sort_by_key(|entry| entry.at_us);
         let ends = [status::DELIVERED, status::RETURNED].contains(&next);
+        if ends || parcel.timeline.len() < TIMELINE_MAX {
+            let entry = TimelineEntry { status: next.to_owned(), at_us: scan.at_us, note: note.to_owned() };
+            parcel.timeline.push(entry);
+            parcel.timeline.sort_by_key(|entry| entry.at_us);
+        }
         if ends || (scan.at_us, rank(next)) >= (parcel.told_us, rank(&self.status)) {
             changed.status = self.status != next;
             parcel.told_us = scan.at_us;

@@ -257,15 +257,41 @@ fn sound<T>(answer: Result<Answer<T>, Failure>) -> Result<(Option<T>, Report), S
     }
 }
 
+/// Bytes of a name or a number of a carrier's, and of its addresses; numbers are looked up in an index.
+const WORD_BYTES_MAX: usize = 200;
+const URL_BYTES_MAX: usize = 2_000;
+/// Ids that a carrier may want to have back.
+const REFERENCES_MAX: usize = 20;
+
+/// A carrier's word without control characters, not longer than its place.
+fn word(text: &str, bytes_max: usize) -> String {
+    let mut kept = String::new();
+    for letter in text.chars().filter(|letter| !letter.is_control()) {
+        if kept.len() + letter.len_utf8() > bytes_max {
+            break;
+        }
+        kept.push(letter);
+    }
+    kept
+}
+
+/// A carrier's id of a scan. One that is no plain word is known by its digest.
+fn scan_id(id: &str) -> String {
+    match word(id, WORD_BYTES_MAX) == id && !id.is_empty() {
+        true => id.to_owned(),
+        false => till_sandbox::Digest::of(id.as_bytes()).to_string(),
+    }
+}
+
 fn booked_as(booked: &wit::Booking, key: &str) -> Value {
-    let references: Vec<_> = booked.references.iter().map(|r| (r.kind.clone(), r.value.clone())).collect();
+    let named = booked.references.iter().take(REFERENCES_MAX);
     let booking = Booking {
-        carrier: booked.carrier.clone(),
-        service: booked.service.clone(),
-        tracking_number: booked.tracking_number.clone(),
-        tracking_url: booked.tracking_url.clone(),
+        carrier: word(&booked.carrier, WORD_BYTES_MAX),
+        service: word(&booked.service, WORD_BYTES_MAX),
+        tracking_number: word(&booked.tracking_number, WORD_BYTES_MAX),
+        tracking_url: booked.tracking_url.as_deref().map(|url| word(url, URL_BYTES_MAX)),
         key: key.to_owned(),
-        references,
+        references: named.map(|r| (word(&r.kind, WORD_BYTES_MAX), word(&r.value, URL_BYTES_MAX))).collect(),
     };
     let mut value = json!(booking);
     value["eta_us"] = json!(booked.eta_ms.and_then(|ms| i64::try_from(ms * 1000).ok()));
@@ -274,14 +300,18 @@ fn booked_as(booked: &wit::Booking, key: &str) -> Value {
 }
 
 fn partner_of(partner: &wit::Partner) -> Partner {
-    Partner { name: partner.name.clone(), phone: partner.phone.clone(), rating_tenths: partner.rating_tenths }
+    Partner {
+        name: word(&partner.name, WORD_BYTES_MAX),
+        phone: word(&partner.phone, WORD_BYTES_MAX),
+        rating_tenths: partner.rating_tenths.filter(|tenths| *tenths <= 50),
+    }
 }
 
 /// A carrier's scan in the shop's words.
 pub(crate) fn scan_of(scan: &wit::Scan) -> Scan {
     let us = |ms: u64| i64::try_from(ms.saturating_mul(1000)).unwrap_or(i64::MAX);
     Scan {
-        id: cut(&scan.dedup_id),
+        id: scan_id(&scan.dedup_id),
         kind: match scan.kind {
             wit::ScanKind::PickedUp => ScanKind::PickedUp,
             wit::ScanKind::InTransit => ScanKind::InTransit,
@@ -294,7 +324,7 @@ pub(crate) fn scan_of(scan: &wit::Scan) -> Scan {
         },
         at_us: us(scan.at_ms),
         text: cut(&scan.text),
-        place: scan.place.as_deref().map(cut),
+        place: scan.place.as_deref().map(|place| word(place, WORD_BYTES_MAX)),
         position: scan.position.map(|p| (p.lat_udeg, p.lng_udeg)),
         eta_us: scan.eta_ms.map(us),
         partner: scan.partner.as_ref().map(partner_of),
@@ -404,13 +434,17 @@ async fn written(
     Ok(facts)
 }
 
-/// The shipment of this instance, with its order held: parcels of one order are written one after the other.
+/// A shipment with its order held: parcels of one order are written one after the other.
+pub(crate) async fn hold(tx: &mut Tx, merchant: &str, id: &str) -> Result<Option<Shipment>, StoreError> {
+    let Some(row) = tx.shipment(merchant, id).await? else { return Ok(None) };
+    tx.hold_order(merchant, &row.order).await?;
+    let row = tx.hold_shipment(merchant, id).await?;
+    row.as_ref().map(Shipment::read).transpose()
+}
+
 async fn held(tx: &mut Tx, merchant: &str, id: &str) -> Result<Shipment, StepFault> {
     let gone = || StepFault::new("no-shipment", format!("shipment {id} is gone"));
-    let row = tx.shipment(merchant, id).await.map_err(database)?.ok_or_else(gone)?;
-    tx.hold_order(merchant, &row.order).await.map_err(database)?;
-    let row = tx.hold_shipment(merchant, id).await.map_err(database)?.ok_or_else(gone)?;
-    Shipment::read(&row).map_err(database)
+    hold(tx, merchant, id).await.map_err(database)?.ok_or_else(gone)
 }
 
 fn with_facts(result: StepResult, facts: Vec<(&'static str, Value)>) -> StepResult {
@@ -472,7 +506,10 @@ pub(crate) async fn trouble(tx: &mut Tx, call: &StepCall) -> Result<StepResult, 
 pub(crate) async fn note(tx: &mut Tx, call: &StepCall) -> Result<StepResult, StepFault> {
     let mut shipment = held(tx, &call.merchant, shipment_id(call)?).await?;
     let mut scans: Vec<Scan> = part(call, "scans")?.unwrap_or_default();
-    scans.extend(part::<Scan>(call, "scan")?);
+    // An operator may send a signal with any body by hand: one that says nothing changes nothing.
+    let told = part::<Scan>(call, "scan");
+    let unread = told.as_ref().err().map(|fault| fault.parts().1.to_owned());
+    scans.extend(told.ok().flatten());
     scans.sort_by_key(|scan| scan.at_us);
     let mut facts = Vec::new();
     for scan in &scans {
@@ -489,7 +526,12 @@ pub(crate) async fn note(tx: &mut Tx, call: &StepCall) -> Result<StepResult, Ste
     if let Some(booking) = scans.iter().rev().find_map(|scan| scan.booking.as_ref()) {
         patch["booking"] = json!(booking);
     }
-    Ok(with_facts(StepResult::outcome(outcome).patch(patch), facts))
+    let result = StepResult::outcome(outcome).patch(patch);
+    let result = match unread {
+        Some(why) => result.note(json!({ "unread": why })),
+        None => result,
+    };
+    Ok(with_facts(result, facts))
 }
 
 /// Takes one scan in, once. Gives the facts to tell.
@@ -501,6 +543,8 @@ pub(crate) async fn take(
     now_us: i64,
 ) -> Result<Vec<(&'static str, Value)>, StoreError> {
     let body = serde_json::to_string(scan).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+    // A clock that is ahead must not outdo all that comes later.
+    let scan = &Scan { at_us: scan.at_us.min(now_us), ..scan.clone() };
     let row = ScanRow { id: scan.id.clone(), at_us: scan.at_us, body };
     if !tx.insert_scan(merchant, &shipment.id, &row).await? {
         return Ok(vec![]);

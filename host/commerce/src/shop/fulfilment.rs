@@ -17,7 +17,7 @@ use super::{Shop, ShopError};
 use crate::ask;
 use crate::catalog::parse;
 use crate::checkout::{Order, order_from_row, words};
-use crate::fulfilment::steps::{SCANS_MAX, consignment, load, scan_of, take, with_references};
+use crate::fulfilment::steps::{SCANS_MAX, consignment, hold, load, scan_of, take, with_references};
 use crate::fulfilment::{FEEDBACK_RECEIVED, FULFILMENT, Scan, ScanKind, Shipment, status};
 
 /// Shipments that one turn starts.
@@ -95,6 +95,13 @@ impl Shop {
         let new = self.store.read().await?.new_shipments(STARTED_AT_ONCE).await?;
         let mut started = 0;
         for (merchant, row) in new {
+            let pins = match self.registry.pins(&merchant, &row.id).await {
+                Ok(pins) => pins,
+                Err(error) => {
+                    tracing::warn!(merchant, shipment = row.id, %error, "start a shipment");
+                    continue;
+                }
+            };
             let request = StartRequest {
                 merchant: merchant.clone(),
                 workflow: FULFILMENT.to_owned(),
@@ -102,7 +109,7 @@ impl Shop {
                 subject: String::new(),
                 inputs: json!({}),
                 context: json!({ "shipment": row.id }),
-                pins: self.registry.pins(&merchant, &row.id).await?,
+                pins,
                 hash: request_hash(&[FULFILMENT, &row.id]),
             };
             // Two hosts may try; the second attaches to what the first has started.
@@ -179,8 +186,7 @@ impl Shop {
             .transact(move |tx| {
                 let (owner, id, scan) = (owner.clone(), id.clone(), scan.clone());
                 Box::pin(async move {
-                    let Some(row) = tx.hold_shipment(&owner, &id).await? else { return Ok(()) };
-                    let mut shipment = Shipment::read(&row)?;
+                    let Some(mut shipment) = hold(tx, &owner, &id).await? else { return Ok(()) };
                     for (topic, body) in take(tx, &owner, &mut shipment, &scan, now_us).await? {
                         put(tx, &owner, topic, body, now_us).await?;
                     }
@@ -379,17 +385,16 @@ impl Shop {
         .await
     }
 
-    /// What the shopper said of an order, and when.
+    /// What the shopper said of an order, and when. None: nothing yet.
     pub async fn feedback(
         &self,
         merchant: &str,
         customer: &str,
         order: &str,
-    ) -> Result<(Feedback, i64), ShopError> {
+    ) -> Result<Option<(Feedback, i64)>, ShopError> {
         let order = self.order(merchant, customer, order).await?;
         let row = self.store.read().await?.feedback(merchant, &order.id).await?;
-        let row = row.ok_or_else(|| ShopError::NotFound { what: "feedback", id: order.id.clone() })?;
-        Ok((parse(&row.body)?, row.at_us))
+        row.map(|row| Ok((parse(&row.body)?, row.at_us))).transpose()
     }
 
     /// Reviews of a product before a place in the list, newest first; how many there are, and the sum of their ratings.

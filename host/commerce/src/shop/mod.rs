@@ -9,6 +9,7 @@ mod catalog;
 mod fulfilment;
 mod inventory;
 mod kept;
+mod rate;
 mod session;
 mod trial;
 mod webhook;
@@ -205,11 +206,13 @@ pub struct Shop {
     numbers: Arc<Numbers>,
     carts: kept::Kept,
     products: catalog::Products,
+    rates: rate::Rates,
 }
 
 pub use catalog::Shown;
 pub use fulfilment::{FEEDBACK_CHARS_MAX, Feedback, ParcelCommand, ProductFeedback, Review, Tracking};
 pub use inventory::{ItemWanted, Reservation, ShortItem, StockChange};
+pub use rate::Allowance;
 
 impl Shop {
     /// The shop over these rooms.
@@ -220,7 +223,8 @@ impl Shop {
         numbers: Arc<Numbers>,
     ) -> Shop {
         let (carts, products) = (kept::Kept::default(), catalog::Products::new());
-        Shop { store, registry, runner, numbers, carts, products }
+        let rates = rate::Rates::new(&store);
+        Shop { store, registry, runner, numbers, carts, products, rates }
     }
 
     fn now_us(&self) -> i64 {

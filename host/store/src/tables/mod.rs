@@ -12,6 +12,7 @@ pub mod lookup;
 pub mod notify;
 pub mod product;
 pub mod purchase;
+pub mod rate;
 pub mod reservation;
 pub mod secret;
 pub mod shipment;
