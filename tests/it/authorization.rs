@@ -186,6 +186,15 @@ const ROUTES: &[(&str, Who, Id, &str)] = &[
     ("GET /api/v1/admin/inventory/warehouses/{warehouse}", ADMIN, Merchants, ""),
     ("PUT /api/v1/admin/inventory/warehouses/{warehouse}", ADMIN, Id::None, r#"{"active":false}"#),
     ("DELETE /api/v1/admin/inventory/warehouses/{warehouse}", ADMIN, Merchants, ""),
+    ("POST /api/v1/gift-cards/balance", Shopper, Id::None, r#"{"code":"AAAA-AAAA-AAAA-AAAA"}"#),
+    ("POST /api/v1/admin/gift-cards", ADMIN, Id::None, r#"{"amount":25.00}"#),
+    ("POST /api/v1/admin/gift-cards/bulk", ADMIN, Id::None, r#"{"count":2,"amount":25.00}"#),
+    ("GET /api/v1/admin/gift-cards", ADMIN, Id::None, ""),
+    ("GET /api/v1/admin/gift-cards/{card}", ADMIN, Merchants, ""),
+    ("POST /api/v1/admin/gift-cards/{card}/void", ADMIN, Merchants, ""),
+    ("POST /api/v1/admin/gift-cards/{card}/adjustments", ADMIN, Merchants, r#"{"delta":1.00,"note":"n"}"#),
+    ("GET /api/v1/admin/gift-cards/{card}/entries", ADMIN, Merchants, ""),
+    ("POST /api/v1/admin/orders/{order}/gift-card-refunds", ADMIN, Merchants, r#"{"amount":1.00}"#),
     (
         "POST /api/v1/admin/inventory/reservations",
         ADMIN,
@@ -339,7 +348,9 @@ async fn furnish(shop: &Shop) -> Things {
         }
         assert!(Instant::now() < until, "the parcel is booked: {all}");
     };
+    let card = call("POST", "/api/v1/admin/gift-cards", Some(json!({ "amount": 25 }))).await;
     Things(vec![
+        ("card", text(&card["giftCardId"])),
         ("shipment", shipment),
         ("carrier", "default".to_owned()),
         ("product", "PROD-12345".to_owned()),

@@ -12,6 +12,7 @@ mod definition;
 mod events;
 mod expiry;
 mod fulfilment;
+mod gift_cards;
 mod hostile;
 mod http;
 mod inventory;

@@ -8,7 +8,7 @@ use utoipa::{Modify, OpenApi, ToSchema};
 
 use crate::problem::FieldError;
 use crate::routes::{
-    admin, analytics, cart, catalog, checkout, components, events, fulfilment, inventory, meta,
+    admin, analytics, cart, catalog, checkout, components, events, fulfilment, gift_cards, inventory, meta,
     notifications, orders, products, reservations, secrets, tables, warehouses, webhooks, workflows,
 };
 
@@ -55,6 +55,8 @@ struct ProblemOut {
         inventory::put_threshold,
         warehouses::list, warehouses::read, warehouses::put, warehouses::delete,
         reservations::reserve, reservations::read, reservations::confirm, reservations::release,
+        gift_cards::balance, gift_cards::issue, gift_cards::bulk, gift_cards::list, gift_cards::read, gift_cards::void,
+        gift_cards::adjust, gift_cards::entries, gift_cards::refund,
         webhooks::take,
         meta::health, meta::ready, meta::openapi, meta::problem,
     ),

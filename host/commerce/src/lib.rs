@@ -22,6 +22,7 @@ pub mod catalog;
 pub mod checkout;
 pub mod events;
 pub mod fulfilment;
+pub mod gift_card;
 pub mod inventory;
 pub mod quote;
 pub mod settings;
@@ -29,7 +30,7 @@ mod shop;
 pub mod trial;
 
 pub use shop::{
-    CHECKOUT, COMMANDS_KEPT_US, FEEDBACK_CHARS_MAX, Feedback, ItemWanted, ParcelCommand, Phase,
-    ProductFeedback, Reservation, Review, SessionView, Shop, ShopError, ShortItem, Shown, StockChange,
-    SubmitRequest, Tracking,
+    CARDS_ISSUED_MAX, CHECKOUT, COMMANDS_KEPT_US, CardIssue, FEEDBACK_CHARS_MAX, Feedback, IssuedCard,
+    ItemWanted, ParcelCommand, Phase, ProductFeedback, Reservation, Review, SessionView, Shop, ShopError,
+    ShortItem, Shown, StockChange, SubmitRequest, Tracking,
 };

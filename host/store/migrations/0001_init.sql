@@ -521,3 +521,36 @@ CREATE TABLE IF NOT EXISTS reservation (        -- stock held for another channe
   PRIMARY KEY (merchant, id)
 ){BIG};
 CREATE INDEX IF NOT EXISTS reservation_due ON reservation (expires_us) WHERE state = 'held';
+
+CREATE TABLE IF NOT EXISTS gift_card (          -- money that a shop owes to whoever knows the code
+  merchant    TEXT NOT NULL,
+  id          TEXT NOT NULL,
+  code        TEXT NOT NULL,                    -- SHA-256 of the code: the code itself is shown once and kept nowhere
+  last4       TEXT NOT NULL,
+  currency    TEXT NOT NULL,
+  balance     {INT} NOT NULL CHECK (balance >= 0),
+  held        {INT} NOT NULL CHECK (held >= 0),
+  status      TEXT NOT NULL,                    -- active, void
+  expires_us  {INT},                            -- none: never
+  note        TEXT NOT NULL,
+  who         TEXT NOT NULL,
+  created_us  {INT} NOT NULL,
+  CHECK (balance >= held),
+  PRIMARY KEY (merchant, id)
+){BIG};
+CREATE UNIQUE INDEX IF NOT EXISTS gift_card_code ON gift_card (merchant, code);
+
+CREATE TABLE IF NOT EXISTS gift_card_entry (    -- append only: the balance of a card is the sum of its deltas
+  merchant    TEXT NOT NULL,
+  id          TEXT NOT NULL,                    -- names the change, so it is booked once; a redemption has the id of its hold
+  card        TEXT NOT NULL,
+  delta       {INT} NOT NULL,
+  balance     {INT} NOT NULL,                   -- after it
+  reason      TEXT NOT NULL,                    -- issued, redeemed, refunded, adjusted, voided
+  reference   TEXT NOT NULL,                    -- order
+  note        TEXT NOT NULL,
+  who         TEXT NOT NULL,
+  at_us       {INT} NOT NULL,
+  PRIMARY KEY (merchant, id)
+){BIG};
+CREATE INDEX IF NOT EXISTS gift_card_entry_card ON gift_card_entry (merchant, card, at_us, id);

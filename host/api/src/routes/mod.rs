@@ -8,6 +8,7 @@ pub(crate) mod checkout;
 pub(crate) mod components;
 pub(crate) mod events;
 pub(crate) mod fulfilment;
+pub(crate) mod gift_cards;
 pub(crate) mod inventory;
 pub(crate) mod meta;
 pub(crate) mod notifications;
@@ -118,6 +119,14 @@ pub(crate) fn all() -> Router<App> {
         .route("/api/v1/admin/inventory/reservations/{reservation}", get(reservations::read))
         .route("/api/v1/admin/inventory/reservations/{reservation}/confirm", post(reservations::confirm))
         .route("/api/v1/admin/inventory/reservations/{reservation}/release", post(reservations::release))
+        .route("/api/v1/gift-cards/balance", post(gift_cards::balance))
+        .route("/api/v1/admin/gift-cards", post(gift_cards::issue).get(gift_cards::list))
+        .route("/api/v1/admin/gift-cards/bulk", post(gift_cards::bulk))
+        .route("/api/v1/admin/gift-cards/{card}", get(gift_cards::read))
+        .route("/api/v1/admin/gift-cards/{card}/void", post(gift_cards::void))
+        .route("/api/v1/admin/gift-cards/{card}/adjustments", post(gift_cards::adjust))
+        .route("/api/v1/admin/gift-cards/{card}/entries", get(gift_cards::entries))
+        .route("/api/v1/admin/orders/{order}/gift-card-refunds", post(gift_cards::refund))
         .route("/webhooks/{merchant}/{gateway}", post(webhooks::take))
         .route("/healthz", get(meta::health))
         .route("/readyz", get(meta::ready))

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use till_commerce::SessionView;
+use till_commerce::gift_card::GiftCardPart;
 use till_commerce::quote::{
     DiscountKind, Entry, Message, Missing, Reason, ShippingGroup, Stage, TaxedItem, What,
 };
@@ -21,6 +22,12 @@ pub(crate) struct QuoteOut {
     /// Absent until everything could be added up.
     #[serde(skip_serializing_if = "Option::is_none")]
     totals: Option<TotalsOut>,
+    /// What gift cards pay of the total.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    gift_cards: Vec<GiftCardOut>,
+    /// What is left of the total for the payment method; only where gift cards pay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amount_due: Option<Amount>,
     /// The same as ordered, signed entries; the last is the sum.
     entries: Vec<EntryOut>,
     lines: Vec<QuoteLineOut>,
@@ -31,6 +38,23 @@ pub(crate) struct QuoteOut {
     /// Why the amounts are what they are.
     trace: Vec<TraceOut>,
     requirements: Vec<RequirementOut>,
+}
+
+/// What a gift card pays.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct GiftCardOut {
+    last4: String,
+    amount: Amount,
+}
+
+impl GiftCardOut {
+    pub(super) fn all(parts: &[GiftCardPart], currency: Currency) -> Vec<GiftCardOut> {
+        let one = |part: &GiftCardPart| GiftCardOut {
+            last4: part.last4.clone(),
+            amount: Amount::of(part.amount, currency),
+        };
+        parts.iter().map(one).collect()
+    }
 }
 
 /// Sums: `subtotal - discounts + shipping + tax = total`.
@@ -208,6 +232,8 @@ impl QuoteOut {
                 points_used: totals.points_used,
                 points_earned: totals.points_earned,
             }),
+            gift_cards: GiftCardOut::all(&quote.gift_cards, quote.currency),
+            amount_due: quote.due().filter(|_| !quote.gift_cards.is_empty()).map(|due| money(due.minor())),
             entries: quote
                 .entries()
                 .into_iter()

@@ -123,10 +123,21 @@ struct SelectionOut {
     shipping_method: Option<String>,
     promotion_codes: Vec<String>,
     loyalty_points_to_use: u64,
+    /// Gift cards that were given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    gift_cards: Vec<GivenCardOut>,
     /// Id of the means of payment.
     #[serde(skip_serializing_if = "Option::is_none")]
     payment_method: Option<String>,
     notes: String,
+}
+
+/// A gift card that was given.
+#[derive(Debug, Serialize, ToSchema)]
+struct GivenCardOut {
+    last4: String,
+    /// What it can pay.
+    available: Amount,
 }
 
 /// A promotion that applies, or was refused.
@@ -239,6 +250,14 @@ impl SessionOut {
                 shipping_method: inputs.shipping_option.clone(),
                 promotion_codes: inputs.codes.iter().map(|c| c.code.clone()).collect(),
                 loyalty_points_to_use: inputs.points_to_use,
+                gift_cards: inputs
+                    .gift_cards
+                    .iter()
+                    .map(|card| GivenCardOut {
+                        last4: card.last4.clone(),
+                        available: Amount::of(card.available, currency),
+                    })
+                    .collect(),
                 payment_method: inputs.payment_method.as_ref().map(|m| m.id.clone()),
                 notes: inputs.notes.clone(),
             },

@@ -22,7 +22,7 @@ fn prefix(uid: &str, entry: u32) -> String {
 }
 
 impl CheckoutSteps {
-    /// Holds stock, promotion uses and points. A refusal rolls all of them back and names every line short.
+    /// Holds stock, promotion uses, points and money of gift cards. A refusal rolls all of them back and names every line short.
     pub(super) async fn hold(tx: &mut Tx, call: &StepCall) -> Result<StepResult, StepFault> {
         let inputs: Inputs = part(call, "snapshot")?;
         let quote: Quote = part(call, "quote")?;
@@ -61,6 +61,10 @@ impl CheckoutSteps {
                 None,
             ));
         }
+        for part in &quote.gift_cards {
+            wanted
+                .push((new(HoldKind::GiftCard, &part.card, &part.card, "", part.amount, (None, None)), None));
+        }
         let points = quote.totals.map_or(0, |t| i64::try_from(t.points_used).unwrap_or(i64::MAX));
         if points > 0 {
             wanted.push((new(HoldKind::Points, customer, customer, customer, points, (None, None)), None));
@@ -79,6 +83,11 @@ impl CheckoutSteps {
                 })),
                 HoldKind::Promotion => {
                     other = Some(("code-used-up", json!({ "promotion": hold.what, "left": left })))
+                }
+                HoldKind::GiftCard => {
+                    let part = quote.gift_cards.iter().find(|part| part.card == hold.what);
+                    let last4 = part.map(|part| part.last4.as_str());
+                    other = Some(("gift-card-short", json!({ "last4": last4 })));
                 }
                 HoldKind::Points => {
                     other = Some(("points-short", json!({ "wanted": hold.quantity, "available": left })))

@@ -21,7 +21,7 @@ use crate::quote::{
 };
 use crate::settings::Settings;
 use crate::trial::shadow::Made;
-use crate::{cart, catalog};
+use crate::{cart, catalog, gift_card};
 
 pub(crate) fn database(error: StoreError) -> StepFault {
     StepFault::Database(error.to_string())
@@ -119,6 +119,15 @@ impl CheckoutSteps {
                 .collect(),
             promotion_uses: std::collections::BTreeMap::new(),
             points_to_use: client.points,
+            gift_cards: gift_card::read(
+                &mut tx,
+                merchant,
+                &client.gift_cards,
+                settings.currency,
+                call.now_us,
+            )
+            .await
+            .map_err(database)?,
             billing_address: client
                 .billing_address
                 .or_else(|| saved("billing"))
@@ -219,19 +228,29 @@ impl CheckoutSteps {
             .collect();
         let submit: Option<Submit> = maybe(call, "submit")?;
         let by: Vec<&str> = quote.priced_by.iter().map(|by| by.digest.as_str()).collect();
-        let now = Shown { total: totals.total, by: request_hash(&by) };
+        let due = quote.due().map_or(0, |due| due.minor());
+        let cards: Vec<String> = inputs.gift_cards.iter().map(|card| card.id.clone()).collect();
+        let now = Shown { total: totals.total, by: request_hash(&by), due: Some((due, cards)) };
         let before: Option<Shown> = maybe(call, "shown")?;
         // Other components than those of the quote that the shopper saw, because one was revoked: the price they
         // make is a conflict even where the shopper sent no price to compare with.
-        let swapped = before.is_some_and(|shown| shown.by != now.by && shown.total != now.total);
+        let swapped = before.as_ref().is_some_and(|shown| shown.by != now.by && shown.total != now.total);
+        // The same cards pay less than the shopper saw: the rest would be charged unseen.
+        let drained = before.is_some_and(|shown| match (&shown.due, &now.due) {
+            (Some((was, cards)), Some((is, now_given))) => {
+                cards == now_given && shown.total == now.total && is > was
+            }
+            _ => false,
+        });
         let mut patch = quote_patch(call, &quote)?;
         patch["quote_token"] = json!(token);
-        patch["free"] = json!(totals.total == 0);
+        patch["free"] = json!(quote.due().is_some_and(|due| due.is_zero()));
         patch["shown"] = to_json(&now)?;
         let Some(submit) = submit else { return Ok(StepResult::outcome("ok").patch(patch)) };
         let changed = submit.expected_total.is_some_and(|e| e != totals.total)
             || submit.quote.as_ref().is_some_and(|q| *q != token)
-            || swapped;
+            || swapped
+            || drained;
         if !missing.is_empty() {
             patch["problem"] =
                 json!({ "code": "incomplete", "missing": to_json(&missing)?, "hash": submit.hash });

@@ -10,6 +10,7 @@ use till_model::money::Currency;
 use till_sandbox::wit::types as wit;
 
 use super::Quote;
+use crate::gift_card::{CARDS_MAX, GiftCardInput};
 use crate::inventory::choose::{Part, places};
 use crate::settings::CartLimits;
 
@@ -39,6 +40,9 @@ pub struct Inputs {
     /// Loyalty points the shopper wants to use.
     #[serde(default)]
     pub points_to_use: u64,
+    /// Gift cards that pay, in the shopper's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gift_cards: Vec<GiftCardInput>,
     /// Where the goods go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shipping_address: Option<Address>,
@@ -326,6 +330,7 @@ impl Inputs {
         };
         within("$.lines", self.lines.len(), limits.lines_max)?;
         within("$.codes", self.codes.len(), limits.codes_max)?;
+        within("$.gift_cards", self.gift_cards.len(), CARDS_MAX as u32)?;
         within("$.notes", self.notes.chars().count(), limits.notes_chars_max)?;
         let mut ids = HashSet::new();
         for line in &self.lines {

@@ -55,6 +55,7 @@ fn demo() -> Inputs {
             last4: "4242".to_owned(),
             brand: "visa".to_owned(),
         }),
+        gift_cards: vec![],
         notes: String::new(),
         warehouses: Default::default(),
     }

@@ -7,6 +7,7 @@ mod admin;
 mod cart;
 mod catalog;
 mod fulfilment;
+mod gift_cards;
 mod inventory;
 mod kept;
 mod session;
@@ -99,6 +100,17 @@ pub enum ShopError {
     /// There is less stock than is wanted: every line of which there is.
     #[error("hold what is wanted: {} lines are short", .0.len())]
     Short(Vec<ShortItem>),
+    /// No gift card has this code, or it is void.
+    #[error("find a gift card of this code")]
+    UnknownGiftCard,
+    /// Too many wrong tries.
+    #[error("try again: {why}")]
+    TooOften {
+        /// Of what.
+        why: String,
+        /// Seconds until it can be tried again.
+        after_s: u64,
+    },
     /// A webhook whose signature does not match.
     #[error("verify the webhook")]
     Forged,
@@ -205,10 +217,12 @@ pub struct Shop {
     numbers: Arc<Numbers>,
     carts: kept::Kept,
     products: catalog::Products,
+    guesses: gift_cards::Guesses,
 }
 
 pub use catalog::Shown;
 pub use fulfilment::{FEEDBACK_CHARS_MAX, Feedback, ParcelCommand, ProductFeedback, Review, Tracking};
+pub use gift_cards::{CardIssue, ISSUED_AT_ONCE_MAX as CARDS_ISSUED_MAX, IssuedCard};
 pub use inventory::{ItemWanted, Reservation, ShortItem, StockChange};
 
 impl Shop {
@@ -220,7 +234,8 @@ impl Shop {
         numbers: Arc<Numbers>,
     ) -> Shop {
         let (carts, products) = (kept::Kept::default(), catalog::Products::new());
-        Shop { store, registry, runner, numbers, carts, products }
+        let guesses = gift_cards::Guesses::default();
+        Shop { store, registry, runner, numbers, carts, products, guesses }
     }
 
     fn now_us(&self) -> i64 {

@@ -1,4 +1,4 @@
-//! Holds: units of stock, promotion uses and points promised to a checkout.
+//! Holds: units of stock, promotion uses, points and money of gift cards promised to a checkout.
 //!
 //! One protocol: held, then exactly once committed or released; idempotent by id; conditional atomic
 //! updates, never read-then-write. A hold ends by a transition of its workflow, never by comparing clocks
@@ -7,12 +7,15 @@
 use till_engine::ports::StoreError;
 use uuid::Uuid;
 
+use super::gift_card::CardChange;
 use super::inventory::{Because, Movement};
 use crate::tx::{P, Tx};
 
 /// What is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HoldKind {
+    /// Money of a gift card, minor units.
+    GiftCard,
     /// Points of a customer.
     Points,
     /// Uses of a promotion.
@@ -25,6 +28,7 @@ impl HoldKind {
     /// As stored.
     pub fn as_str(self) -> &'static str {
         match self {
+            HoldKind::GiftCard => "gift-card",
             HoldKind::Points => "points",
             HoldKind::Promotion => "promotion",
             HoldKind::Stock => "stock",
@@ -39,11 +43,11 @@ pub struct NewHold {
     pub id: String,
     /// What is held.
     pub kind: HoldKind,
-    /// SKU, promotion or customer.
+    /// SKU, promotion, customer or gift card.
     pub what: String,
     /// Warehouse; for a promotion use the customer.
     pub place: String,
-    /// Units, uses or points; above 0.
+    /// Units, uses, points or minor units; above 0.
     pub quantity: i64,
     /// For promotion uses: the most over all customers and for one customer.
     pub limits: (Option<i64>, Option<i64>),
@@ -98,6 +102,15 @@ impl Tx {
                 let sql =
                     "SELECT on_hand - held FROM stock WHERE merchant = $1 AND sku = $2 AND warehouse = $3";
                 let left = self.row(sql, &[P::T(merchant), P::T(&hold.what), P::T(&hold.place)]).await?;
+                Ok(Held::Short(left.map_or(Ok(0), |r| r.int(0))?))
+            }
+            HoldKind::GiftCard => {
+                let sql = "UPDATE gift_card SET held = held + $1 WHERE merchant = $2 AND id = $3 AND status = 'active' AND balance - held >= $1";
+                if self.exec(sql, &[P::I(hold.quantity), P::T(merchant), P::T(&hold.what)]).await? == 1 {
+                    return Ok(Held::Yes);
+                }
+                let sql = "SELECT balance - held FROM gift_card WHERE merchant = $1 AND id = $2 AND status = 'active'";
+                let left = self.row(sql, &[P::T(merchant), P::T(&hold.what)]).await?;
                 Ok(Held::Short(left.map_or(Ok(0), |r| r.int(0))?))
             }
             HoldKind::Points => {
@@ -209,6 +222,23 @@ impl Tx {
                 let sql =
                     "UPDATE stock SET held = held - $1 WHERE merchant = $2 AND sku = $3 AND warehouse = $4";
                 self.exec(sql, &[P::I(quantity), P::T(merchant), P::T(&what), P::T(&place)]).await?
+            }
+            ("gift-card", End::Commit(because)) => {
+                let change = CardChange {
+                    id,
+                    card: &what,
+                    delta: -quantity,
+                    reason: "redeemed",
+                    reference: because.reference,
+                    note: because.note,
+                    who: because.who,
+                    at_us: because.at_us,
+                };
+                u64::from(self.redeem_gift_card(merchant, &change).await?)
+            }
+            ("gift-card", End::Release) => {
+                let sql = "UPDATE gift_card SET held = held - $1 WHERE merchant = $2 AND id = $3";
+                self.exec(sql, &[P::I(quantity), P::T(merchant), P::T(&what)]).await?
             }
             ("points", End::Commit(_)) => {
                 let sql = "INSERT INTO points_entry (merchant, id, customer, delta, reason, at_us) VALUES ($1,$2,$3,$4,'redeemed',$5) ON CONFLICT DO NOTHING";

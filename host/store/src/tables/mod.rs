@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod command;
 pub mod component;
 pub mod event;
+pub mod gift_card;
 pub mod hold;
 pub mod inventory;
 pub mod lookup;
