@@ -21,6 +21,7 @@ mod limits;
 mod merchants;
 mod payments;
 mod project;
+mod promotions;
 mod property;
 mod rollback;
 mod sweep;

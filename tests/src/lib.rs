@@ -430,6 +430,7 @@ impl TestTill {
         let gaps = self.store.read().await.expect("read").ledger_gaps(MERCHANT).await.expect("a ledger");
         assert_eq!(gaps, [], "the ledger does not say how the stock came to be");
         self.cards_match().await;
+        self.campaigns_match().await;
         self.money_matches().await;
         for instance in self.instances().await {
             self.sound(&instance).await;
@@ -469,6 +470,16 @@ impl TestTill {
                 let part = order.receipt.gift_cards.iter().find(|part| part.card == card.id);
                 assert_eq!(part.map(|part| -part.amount), Some(entry.delta), "{entry:?}");
             }
+        }
+    }
+
+    /// What campaigns say they spent is what confirmed orders were given; nothing is held.
+    pub async fn campaigns_match(&self) {
+        let mut tx = self.store.read().await.expect("read");
+        for campaign in tx.campaigns(MERCHANT, "", 100).await.expect("campaigns") {
+            assert_eq!((campaign.held, campaign.orders_held), (0, 0), "{campaign:?}");
+            assert!(campaign.budget.is_none_or(|budget| campaign.spent <= budget), "{campaign:?}");
+            assert!(campaign.orders_max.is_none_or(|max| campaign.orders <= max), "{campaign:?}");
         }
     }
 

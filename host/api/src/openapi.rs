@@ -9,7 +9,8 @@ use utoipa::{Modify, OpenApi, ToSchema};
 use crate::problem::FieldError;
 use crate::routes::{
     admin, analytics, cart, catalog, checkout, components, events, fulfilment, gift_cards, inventory, meta,
-    notifications, orders, products, reservations, secrets, tables, warehouses, webhooks, workflows,
+    notifications, orders, products, promotions, reservations, secrets, tables, warehouses, webhooks,
+    workflows,
 };
 
 /// An error (RFC 9457). Further members depend on the code; every code has a page under `/problems/{code}`.
@@ -57,6 +58,8 @@ struct ProblemOut {
         reservations::reserve, reservations::read, reservations::confirm, reservations::release,
         gift_cards::balance, gift_cards::issue, gift_cards::bulk, gift_cards::list, gift_cards::read, gift_cards::void,
         gift_cards::adjust, gift_cards::entries, gift_cards::refund,
+        promotions::applicable, promotions::make, promotions::codes, promotions::export,
+        promotions::campaigns, promotions::put, promotions::campaign, promotions::delete,
         webhooks::take,
         meta::health, meta::ready, meta::openapi, meta::problem,
     ),

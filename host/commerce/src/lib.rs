@@ -24,13 +24,14 @@ pub mod events;
 pub mod fulfilment;
 pub mod gift_card;
 pub mod inventory;
+pub mod promotions;
 pub mod quote;
 pub mod settings;
 mod shop;
 pub mod trial;
 
 pub use shop::{
-    CARDS_ISSUED_MAX, CHECKOUT, COMMANDS_KEPT_US, CardIssue, FEEDBACK_CHARS_MAX, Feedback, IssuedCard,
-    ItemWanted, ParcelCommand, Phase, ProductFeedback, Reservation, Review, SessionView, Shop, ShopError,
-    ShortItem, Shown, StockChange, SubmitRequest, Tracking,
+    CAMPAIGN_PROMOTIONS_MAX, CARDS_ISSUED_MAX, CHECKOUT, CODES_MAX, COMMANDS_KEPT_US, CardIssue, CodesWanted,
+    FEEDBACK_CHARS_MAX, Feedback, IssuedCard, ItemWanted, ParcelCommand, Phase, ProductFeedback, Reservation,
+    Review, SessionView, Shop, ShopError, ShortItem, Shown, StockChange, SubmitRequest, Tracking,
 };

@@ -554,3 +554,38 @@ CREATE TABLE IF NOT EXISTS gift_card_entry (    -- append only: the balance of a
   PRIMARY KEY (merchant, id)
 ){BIG};
 CREATE INDEX IF NOT EXISTS gift_card_entry_card ON gift_card_entry (merchant, card, at_us, id);
+
+CREATE INDEX IF NOT EXISTS promotion_use_customer ON promotion_use (merchant, customer, promotion);
+
+CREATE TABLE IF NOT EXISTS campaign (           -- promotions with dates and a budget
+  merchant    TEXT NOT NULL,
+  id          TEXT NOT NULL,
+  name        TEXT NOT NULL,
+  active      {INT} NOT NULL,
+  starts_us   {INT},
+  ends_us     {INT},
+  currency    TEXT NOT NULL,
+  budget      {INT},                            -- most it takes off, minor units; none: no limit
+  orders_max  {INT},                            -- most orders; none: no limit
+  promotions  TEXT NOT NULL,                    -- ids of those it covers, a JSON list
+  spent       {INT} NOT NULL CHECK (spent >= 0),
+  held        {INT} NOT NULL CHECK (held >= 0),
+  orders      {INT} NOT NULL CHECK (orders >= 0),
+  orders_held {INT} NOT NULL CHECK (orders_held >= 0),
+  PRIMARY KEY (merchant, id)
+){SMALL};
+
+CREATE TABLE IF NOT EXISTS promotion_code (     -- a code that works a set number of times
+  merchant    TEXT NOT NULL,
+  code        TEXT NOT NULL,
+  promotion   TEXT NOT NULL,
+  stands_for  TEXT NOT NULL,                    -- code by which the component knows the promotion
+  uses        {INT} NOT NULL CHECK (uses > 0),
+  used        {INT} NOT NULL CHECK (used >= 0),
+  batch       TEXT NOT NULL,
+  CHECK (used <= uses),
+  PRIMARY KEY (merchant, code)
+){SMALL};
+CREATE INDEX IF NOT EXISTS promotion_code_of ON promotion_code (merchant, promotion, code);
+CREATE INDEX IF NOT EXISTS promotion_code_batch ON promotion_code (merchant, batch);
+CREATE INDEX IF NOT EXISTS promotion_code_for ON promotion_code (merchant, LOWER(stands_for));

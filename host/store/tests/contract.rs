@@ -25,6 +25,8 @@ use till_store::tables::trial::{DifferenceRow, TrialKey};
 use till_store::{Options, Store, Tx};
 use uuid::Uuid;
 
+#[path = "contract/campaign.rs"]
+mod campaign;
 #[path = "contract/gift_card.rs"]
 mod gift_card;
 #[path = "contract/inventory.rs"]

@@ -14,6 +14,7 @@ pub(crate) mod meta;
 pub(crate) mod notifications;
 pub(crate) mod orders;
 pub(crate) mod products;
+pub(crate) mod promotions;
 pub(crate) mod reservations;
 pub(crate) mod secrets;
 mod sheet;
@@ -127,6 +128,12 @@ pub(crate) fn all() -> Router<App> {
         .route("/api/v1/admin/gift-cards/{card}/adjustments", post(gift_cards::adjust))
         .route("/api/v1/admin/gift-cards/{card}/entries", get(gift_cards::entries))
         .route("/api/v1/admin/orders/{order}/gift-card-refunds", post(gift_cards::refund))
+        .route("/api/v1/promotions/applicable", get(promotions::applicable))
+        .route("/api/v1/admin/promotions/{promotion}/codes", post(promotions::make).get(promotions::codes))
+        .route("/api/v1/admin/promotions/{promotion}/codes/export", get(promotions::export))
+        .route("/api/v1/admin/campaigns", get(promotions::campaigns))
+        .route("/api/v1/admin/campaigns/{campaign}", put(promotions::put).get(promotions::campaign))
+        .route("/api/v1/admin/campaigns/{campaign}", delete(promotions::delete))
         .route("/webhooks/{merchant}/{gateway}", post(webhooks::take))
         .route("/healthz", get(meta::health))
         .route("/readyz", get(meta::ready))

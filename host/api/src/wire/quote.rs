@@ -207,7 +207,7 @@ pub(super) struct TraceOut {
 
 /// What is missing for a promotion to apply.
 #[derive(Debug, Serialize, ToSchema)]
-struct MissingOut {
+pub(super) struct MissingOut {
     code: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     quantity: Option<i64>,
@@ -322,7 +322,7 @@ fn reason(reason: &Reason) -> ReasonOut {
     ReasonOut { code: reason.code.clone(), text: reason.text.clone() }
 }
 
-fn missing(missing: &Missing) -> MissingOut {
+pub(super) fn missing(missing: &Missing) -> MissingOut {
     MissingOut { code: missing.code.clone(), quantity: missing.quantity, text: missing.text.clone() }
 }
 

@@ -61,6 +61,24 @@ impl CheckoutSteps {
                 None,
             ));
         }
+        let given = quote.discounts.iter().filter(|d| d.kind == DiscountKind::Promotion);
+        for campaign in &inputs.campaigns {
+            let of = given.clone().filter(|off| campaign.promotions.contains(&off.promotion));
+            let amount = of.map(|off| off.amount).fold(0, i64::saturating_add);
+            if amount > 0 {
+                wanted.push((
+                    new(HoldKind::Budget, &campaign.id, &campaign.id, "", amount, (None, None)),
+                    None,
+                ));
+            }
+        }
+        for code in
+            inputs.codes.iter().filter(|code| given.clone().any(|off| off.code.as_ref() == Some(&code.code)))
+        {
+            if let Some(typed) = &code.typed {
+                wanted.push((new(HoldKind::Code, typed, typed, "", 1, (None, None)), None));
+            }
+        }
         for part in &quote.gift_cards {
             wanted
                 .push((new(HoldKind::GiftCard, &part.card, &part.card, "", part.amount, (None, None)), None));
@@ -81,6 +99,12 @@ impl CheckoutSteps {
                     "line": line, "sku": hold.what, "wanted": hold.quantity, "available": left.max(0),
                     "warehouseId": hold.place,
                 })),
+                HoldKind::Budget => {
+                    other = Some(("code-used-up", json!({ "campaign": hold.what, "left": left })));
+                }
+                HoldKind::Code => {
+                    other = Some(("code-used-up", json!({ "promotionCode": hold.what, "left": 0 })));
+                }
                 HoldKind::Promotion => {
                     other = Some(("code-used-up", json!({ "promotion": hold.what, "left": left })))
                 }

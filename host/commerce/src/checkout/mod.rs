@@ -7,7 +7,7 @@ pub mod context;
 mod holds;
 pub(crate) mod order;
 mod payment;
-mod pricing;
+pub(crate) mod pricing;
 pub mod steps;
 
 pub use order::from_row as order_from_row;

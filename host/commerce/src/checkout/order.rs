@@ -220,6 +220,12 @@ struct Body {
     confirmed_us: Option<i64>,
 }
 
+/// A code as the shopper typed it.
+fn typed(inputs: &Inputs, code: &str) -> String {
+    let of = inputs.codes.iter().find(|input| input.code == code);
+    of.map_or_else(|| code.to_owned(), |input| input.typed().to_owned())
+}
+
 /// Reads an order row.
 pub fn from_row(row: &OrderRow) -> Result<Order, till_store::Error> {
     let body: Body = parse(&row.body)?;
@@ -271,7 +277,7 @@ impl CheckoutSteps {
                 .iter()
                 .map(|d| OrderDiscount {
                     kind: d.kind,
-                    code: d.code.clone(),
+                    code: d.code.as_ref().map(|code| typed(&inputs, code)),
                     title: d.title.clone(),
                     points: d.points,
                     amount: d.amount,

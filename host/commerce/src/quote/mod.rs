@@ -33,9 +33,11 @@ use till_sandbox::wit::promotion as wit_promotion;
 use crate::gift_card::GiftCardPart;
 use crate::settings::{Settings, TierBenefit};
 
+pub(crate) use arbitrate::budget_used_up;
 pub use entries::{Entry, EntryKind};
 pub use inputs::{
-    Address, CodeInput, CustomerInput, InputError, Inputs, Kind, LineInput, PaymentMethodInput, UsesInput,
+    Address, CampaignInput, CodeInput, CustomerInput, InputError, Inputs, Kind, LineInput,
+    PaymentMethodInput, UsesInput,
 };
 pub use promise::{BrokenPromise, ITEMS_MAX, Rule};
 pub use requirements::{Requirement, Who, requirements, unpriced};

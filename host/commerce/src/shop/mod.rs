@@ -4,6 +4,7 @@
 //! `session.rs`, `webhook.rs` and `admin.rs` the commands, by who gives them.
 
 mod admin;
+mod campaigns;
 mod cart;
 mod catalog;
 mod fulfilment;
@@ -220,6 +221,8 @@ pub struct Shop {
     guesses: gift_cards::Guesses,
 }
 
+pub(crate) use campaigns::CAMPAIGNS_MAX;
+pub use campaigns::{CAMPAIGN_PROMOTIONS_MAX, CODES_MAX, CodesWanted};
 pub use catalog::Shown;
 pub use fulfilment::{FEEDBACK_CHARS_MAX, Feedback, ParcelCommand, ProductFeedback, Review, Tracking};
 pub use gift_cards::{CardIssue, ISSUED_AT_ONCE_MAX as CARDS_ISSUED_MAX, IssuedCard};

@@ -2,6 +2,7 @@
 
 pub mod audience;
 pub mod binding;
+pub mod campaign;
 pub mod catalog;
 pub mod command;
 pub mod component;
