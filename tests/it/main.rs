@@ -18,6 +18,7 @@ mod http;
 mod inventory;
 mod kit;
 mod limits;
+mod loyalty;
 mod merchants;
 mod payments;
 mod project;

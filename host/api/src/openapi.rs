@@ -8,9 +8,9 @@ use utoipa::{Modify, OpenApi, ToSchema};
 
 use crate::problem::FieldError;
 use crate::routes::{
-    admin, analytics, cart, catalog, checkout, components, events, fulfilment, gift_cards, inventory, meta,
-    notifications, orders, products, promotions, reservations, secrets, tables, warehouses, webhooks,
-    workflows,
+    admin, analytics, cart, catalog, checkout, components, events, fulfilment, gift_cards, inventory,
+    loyalty, meta, notifications, orders, products, promotions, reservations, secrets, tables, warehouses,
+    webhooks, workflows,
 };
 
 /// An error (RFC 9457). Further members depend on the code; every code has a page under `/problems/{code}`.
@@ -60,6 +60,7 @@ struct ProblemOut {
         gift_cards::adjust, gift_cards::entries, gift_cards::refund,
         promotions::applicable, promotions::make, promotions::codes, promotions::export,
         promotions::campaigns, promotions::put, promotions::campaign, promotions::delete,
+        loyalty::read, loyalty::benefits, loyalty::entries, loyalty::adjust, loyalty::reverse,
         webhooks::take,
         meta::health, meta::ready, meta::openapi, meta::problem,
     ),

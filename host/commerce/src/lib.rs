@@ -24,6 +24,7 @@ pub mod events;
 pub mod fulfilment;
 pub mod gift_card;
 pub mod inventory;
+pub mod loyalty;
 pub mod promotions;
 pub mod quote;
 pub mod settings;
@@ -32,6 +33,7 @@ pub mod trial;
 
 pub use shop::{
     CAMPAIGN_PROMOTIONS_MAX, CARDS_ISSUED_MAX, CHECKOUT, CODES_MAX, COMMANDS_KEPT_US, CardIssue, CodesWanted,
-    FEEDBACK_CHARS_MAX, Feedback, IssuedCard, ItemWanted, ParcelCommand, Phase, ProductFeedback, Reservation,
-    Review, SessionView, Shop, ShopError, ShortItem, Shown, StockChange, SubmitRequest, Tracking,
+    FEEDBACK_CHARS_MAX, Feedback, IssuedCard, ItemWanted, Loyalty, ParcelCommand, Phase, ProductFeedback,
+    Reservation, Review, SessionView, Shop, ShopError, ShortItem, Shown, StockChange, SubmitRequest,
+    Tracking,
 };

@@ -203,16 +203,18 @@ CREATE TABLE IF NOT EXISTS customer (
   orders      {INT} NOT NULL,
   points      {INT} NOT NULL CHECK (points >= 0),
   points_held {INT} NOT NULL CHECK (points_held >= 0),
+  lifetime    {INT} NOT NULL CHECK (lifetime >= 0),  -- points earned in all: what tiers go by
   CHECK (points >= points_held),
   PRIMARY KEY (merchant, id)
 ){BIG};
 
-CREATE TABLE IF NOT EXISTS points_entry (       -- ledger: the balance is its sum
+CREATE TABLE IF NOT EXISTS points_entry (       -- ledger: the balance is its sum and what the customer was planted with
   merchant    TEXT NOT NULL,
   id          TEXT NOT NULL,                    -- <hold or order id>:<kind>, so each effect is booked once
   customer    TEXT NOT NULL,
   delta       {INT} NOT NULL,
-  reason      TEXT NOT NULL,
+  reason      TEXT NOT NULL,                    -- earned, redeemed, adjusted, expired, returned, reversed
+  note        TEXT NOT NULL DEFAULT '',
   at_us       {INT} NOT NULL,
   PRIMARY KEY (merchant, id)
 ){BIG};

@@ -31,6 +31,8 @@ mod campaign;
 mod gift_card;
 #[path = "contract/inventory.rs"]
 mod inventory;
+#[path = "contract/loyalty.rs"]
+mod loyalty;
 
 const MERCHANT: &str = "m";
 /// Why the tests change stock.

@@ -10,6 +10,7 @@ pub(crate) mod events;
 pub(crate) mod fulfilment;
 pub(crate) mod gift_cards;
 pub(crate) mod inventory;
+pub(crate) mod loyalty;
 pub(crate) mod meta;
 pub(crate) mod notifications;
 pub(crate) mod orders;
@@ -134,6 +135,11 @@ pub(crate) fn all() -> Router<App> {
         .route("/api/v1/admin/campaigns", get(promotions::campaigns))
         .route("/api/v1/admin/campaigns/{campaign}", put(promotions::put).get(promotions::campaign))
         .route("/api/v1/admin/campaigns/{campaign}", delete(promotions::delete))
+        .route("/api/v1/loyalty", get(loyalty::read))
+        .route("/api/v1/loyalty/benefits", get(loyalty::benefits))
+        .route("/api/v1/loyalty/entries", get(loyalty::entries))
+        .route("/api/v1/admin/customers/{customer}/points", post(loyalty::adjust))
+        .route("/api/v1/admin/orders/{order}/points-reversal", post(loyalty::reverse))
         .route("/webhooks/{merchant}/{gateway}", post(webhooks::take))
         .route("/healthz", get(meta::health))
         .route("/readyz", get(meta::ready))

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use till_commerce::catalog::Customer;
 use till_commerce::quote::{DiscountKind, Inputs, LineInput, Quote, Requirement, TraceEntry, What};
+use till_commerce::settings::TierBenefit;
 use till_commerce::{Phase, SessionView};
 use utoipa::ToSchema;
 
@@ -169,9 +170,18 @@ struct LoyaltyOut {
 /// What the buyer's tier gives.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct TierOut {
+pub(crate) struct TierOut {
     free_shipping: bool,
     discount_percentage: Amount,
+}
+
+impl TierOut {
+    pub(crate) fn new(benefit: &TierBenefit) -> TierOut {
+        TierOut {
+            free_shipping: benefit.free_shipping,
+            discount_percentage: Amount::percent(benefit.discount_ppm),
+        }
+    }
 }
 
 /// The order a session led to.
@@ -242,10 +252,7 @@ impl SessionOut {
             loyalty: LoyaltyOut {
                 available_points: view.points_balance,
                 points_value: Amount::of(points_value, currency),
-                tier_benefits: tier.map(|tier| TierOut {
-                    free_shipping: tier.free_shipping,
-                    discount_percentage: Amount::percent(tier.discount_ppm),
-                }),
+                tier_benefits: tier.map(TierOut::new),
             },
             selection: SelectionOut {
                 shipping_address: inputs.shipping_address.as_ref().map(AddressOut::new),

@@ -42,7 +42,8 @@ pub(crate) async fn snapshot_of(
 ) -> Result<Option<(Inputs, i64)>, StoreError> {
     let cart = cart::by_id(tx, merchant, &session.cart).await?;
     let Some(cart) = cart else { return Ok(None) };
-    let (customer, orders, balance) = catalog::customer(tx, merchant, &session.customer).await?;
+    let (customer, orders, balance, lifetime) = catalog::customer(tx, merchant, &session.customer).await?;
+    let customer = customer.in_tier(settings, lifetime);
     let mut lines = Vec::with_capacity(cart.items.len());
     let mut stock = Vec::with_capacity(cart.items.len());
     for item in &cart.items {

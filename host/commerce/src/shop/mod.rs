@@ -11,6 +11,7 @@ mod fulfilment;
 mod gift_cards;
 mod inventory;
 mod kept;
+mod loyalty;
 mod session;
 mod trial;
 mod webhook;
@@ -227,6 +228,7 @@ pub use catalog::Shown;
 pub use fulfilment::{FEEDBACK_CHARS_MAX, Feedback, ParcelCommand, ProductFeedback, Review, Tracking};
 pub use gift_cards::{CardIssue, ISSUED_AT_ONCE_MAX as CARDS_ISSUED_MAX, IssuedCard};
 pub use inventory::{ItemWanted, Reservation, ShortItem, StockChange};
+pub use loyalty::Loyalty;
 
 impl Shop {
     /// The shop over these rooms.

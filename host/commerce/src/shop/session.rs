@@ -309,7 +309,9 @@ impl Shop {
             _ => Phase::Busy,
         };
         let mut tx = self.store.read().await?;
-        let (customer, _, points_balance) = catalog::customer(&mut tx, merchant, &instance.subject).await?;
+        let (customer, _, points_balance, lifetime) =
+            catalog::customer(&mut tx, merchant, &instance.subject).await?;
+        let customer = customer.in_tier(&settings, lifetime);
         let order = match part("order").and_then(|o| o.get("id")).and_then(Value::as_str) {
             Some(id) => tx.order(merchant, id).await?.map(|row| order_from_row(&row)).transpose()?,
             None => None,

@@ -11,6 +11,7 @@ pub mod gift_card;
 pub mod hold;
 pub mod inventory;
 pub mod lookup;
+pub mod loyalty;
 pub mod product;
 pub mod purchase;
 pub mod reservation;
