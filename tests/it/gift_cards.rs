@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use till_commerce::gift_card::given;
 use till_commerce::{Phase, ShopError};
 use till_model::money::{Currency, Money};
-use till_tests::{CUSTOMER, MERCHANT, TestTill, customer, expect_phase, paying_with, worked_inputs};
+use till_tests::{CUSTOMER, Door, MERCHANT, TestTill, customer, expect_phase, paying_with, worked_inputs};
 
 /// What the worked example costs, cents.
 const TOTAL: i64 = 47_117;
@@ -160,4 +160,51 @@ async fn a_card_that_pays_less_than_was_shown_is_a_conflict() {
     expect_phase(&till, &done, Phase::Confirmed).await;
     assert_eq!(till.simulator.taken().await, TOTAL - 4_000);
     till.balanced().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_http_a_card_is_shown_by_its_last_characters_and_the_rest_is_due() {
+    let till = TestTill::start().await;
+    let door = Door::open(&till).await;
+    let (_, code) = till.gift_card(10_000).await;
+    let id = till.worked_example().await.id;
+    let path = format!("/api/v1/checkout/{id}");
+    let edit = json!({ "giftCards": [code.to_lowercase()] });
+    let (status, session) = door.call(CUSTOMER, "PUT", &path, Some(&edit)).await;
+    assert_eq!(status, 200, "{session}");
+    assert_eq!(session["selection"]["giftCards"][0]["last4"], code[15..]);
+    assert_eq!(session["quote"]["amountDue"].to_string(), "371.17");
+    assert!(!session.to_string().contains(&code), "the code itself is nowhere");
+    let submit = json!({ "checkoutSessionId": id, "expectedTotal": 471.17 });
+    let (status, order) = door.call(CUSTOMER, "POST", "/api/v1/checkout/submit", Some(&submit)).await;
+    assert_eq!(status, 201, "{order}");
+    assert_eq!(
+        (order["amountDue"].to_string(), order["pricing"]["total"].to_string()),
+        ("371.17".to_owned(), "471.17".to_owned())
+    );
+    assert_eq!(order["giftCards"][0]["amount"].to_string(), "100.00");
+    let body = json!({ "code": code });
+    let (status, left) = door.call(CUSTOMER, "POST", "/api/v1/gift-cards/balance", Some(&body)).await;
+    assert_eq!((status, left["available"].to_string()), (200, "0.00".to_owned()), "{left}");
+    let body = json!({ "code": "AAAA-AAAA-AAAA-AAAA" });
+    let (status, told) = door.call(CUSTOMER, "POST", "/api/v1/gift-cards/balance", Some(&body)).await;
+    assert_eq!((status, &told["code"]), (404, &json!("gift-card-unknown")));
+    let many: Vec<String> = (0..11).map(|n| format!("AAAA-AAAA-AAAA-AA{n:02}")).collect();
+    let fresh = till.session(CUSTOMER, 1).await.id;
+    let edit = json!({ "giftCards": many });
+    let (status, told) = door.call(CUSTOMER, "PUT", &format!("/api/v1/checkout/{fresh}"), Some(&edit)).await;
+    assert_eq!((status, &told["errors"][0]["field"]), (422, &json!("giftCards")), "{told}");
+    let (status, has) = door.call(CUSTOMER, "GET", "/api/v1/loyalty", None).await;
+    assert_eq!((status, &has["availablePoints"]), (200, &json!(1221)), "{has}");
+    let (status, list) =
+        door.call(CUSTOMER, "GET", "/api/v1/promotions/applicable?codes=SUMMER2024,NONE", None).await;
+    assert_eq!(status, 200, "{list}");
+    assert_eq!(
+        (&list["promotions"][0]["code"], &list["promotions"][0]["applicable"]),
+        (&json!("SUMMER2024"), &json!(true))
+    );
+    assert_eq!(
+        (&list["promotions"][1]["code"], &list["promotions"][1]["applicable"]),
+        (&json!("NONE"), &json!(false))
+    );
 }

@@ -265,7 +265,7 @@ impl QuoteOut {
                 .map(|off| QuoteDiscountOut {
                     id: off.id.clone(),
                     kind: off.kind,
-                    code: off.code.clone(),
+                    code: off.code.as_ref().map(|code| view.inputs.typed(code).to_owned()),
                     description: off.title.clone(),
                     automatic: off.automatic,
                     amount: money(off.amount),

@@ -162,8 +162,11 @@ impl OrderItem {
 pub struct OrderDiscount {
     /// `promotion`, `tier_benefit` or `loyalty_points`.
     pub kind: DiscountKind,
-    /// Code that brought it.
+    /// Code that brought it, as it was typed.
     pub code: Option<String>,
+    /// It is one of many codes of the promotion, each of which works a set number of times.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unique: bool,
     /// For people.
     pub title: String,
     /// Points it uses.
@@ -220,12 +223,6 @@ struct Body {
     confirmed_us: Option<i64>,
 }
 
-/// A code as the shopper typed it.
-fn typed(inputs: &Inputs, code: &str) -> String {
-    let of = inputs.codes.iter().find(|input| input.code == code);
-    of.map_or_else(|| code.to_owned(), |input| input.typed().to_owned())
-}
-
 /// Reads an order row.
 pub fn from_row(row: &OrderRow) -> Result<Order, till_store::Error> {
     let body: Body = parse(&row.body)?;
@@ -277,7 +274,8 @@ impl CheckoutSteps {
                 .iter()
                 .map(|d| OrderDiscount {
                     kind: d.kind,
-                    code: d.code.as_ref().map(|code| typed(&inputs, code)),
+                    code: d.code.as_ref().map(|code| inputs.typed(code).to_owned()),
+                    unique: d.code.as_ref().is_some_and(|code| inputs.typed(code) != code),
                     title: d.title.clone(),
                     points: d.points,
                     amount: d.amount,

@@ -401,6 +401,12 @@ impl Inputs {
         }
     }
 
+    /// A code of the quote as the shopper typed it.
+    #[must_use]
+    pub fn typed<'a>(&'a self, code: &'a str) -> &'a str {
+        self.codes.iter().find(|input| input.code == code).map_or(code, CodeInput::typed)
+    }
+
     /// The line of that id.
     #[must_use]
     pub fn line(&self, id: &str) -> Option<&LineInput> {
