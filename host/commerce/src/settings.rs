@@ -96,6 +96,7 @@ pub struct PointsSettings {
     /// Tiers by points earned in all, ascending. A customer who reaches none has the tier that their merchant says.
     pub tiers: Vec<TierLevel>,
     /// Points expire so many days after they came, oldest first; none: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expire_after_days: Option<u32>,
 }
 
