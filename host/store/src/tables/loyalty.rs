@@ -43,9 +43,9 @@ pub struct PointsChange<'a> {
 /// Sums over a ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PointsSums {
-    /// Points that came before a time.
+    /// Points that came before a time, without those that have expired.
     pub old: i64,
-    /// Points that went, ever. Not negative.
+    /// Points that went otherwise, ever. Not negative.
     pub gone: i64,
     /// All changes together.
     pub all: i64,
@@ -124,7 +124,7 @@ impl Tx {
         customer: &str,
         before_us: i64,
     ) -> Result<PointsSums, StoreError> {
-        let sql = "SELECT CAST(COALESCE(SUM(CASE WHEN delta > 0 AND at_us < $3 THEN delta ELSE 0 END), 0) AS BIGINT), CAST(COALESCE(SUM(CASE WHEN delta < 0 THEN -delta ELSE 0 END), 0) AS BIGINT), CAST(COALESCE(SUM(delta), 0) AS BIGINT) FROM points_entry WHERE merchant = $1 AND customer = $2";
+        let sql = "SELECT CAST(COALESCE(SUM(CASE WHEN (delta > 0 AND at_us < $3) OR reason = 'expired' THEN delta ELSE 0 END), 0) AS BIGINT), CAST(COALESCE(SUM(CASE WHEN delta < 0 AND reason <> 'expired' THEN -delta ELSE 0 END), 0) AS BIGINT), CAST(COALESCE(SUM(delta), 0) AS BIGINT) FROM points_entry WHERE merchant = $1 AND customer = $2";
         let row = self.row(sql, &[P::T(merchant), P::T(customer), P::I(before_us)]).await?;
         row.map_or(Ok(PointsSums::default()), |row| {
             Ok(PointsSums { old: row.int(0)?, gone: row.int(1)?, all: row.int(2)? })
