@@ -207,6 +207,28 @@ const ROUTES: &[(&str, Who, Id, &str)] = &[
     ("GET /api/v1/admin/inventory/warehouses/{warehouse}", ADMIN, Merchants, ""),
     ("PUT /api/v1/admin/inventory/warehouses/{warehouse}", ADMIN, Id::None, r#"{"active":false}"#),
     ("DELETE /api/v1/admin/inventory/warehouses/{warehouse}", ADMIN, Merchants, ""),
+    ("GET /api/v1/promotions/applicable", Shopper, Id::None, ""),
+    ("POST /api/v1/admin/promotions/{promotion}/codes", ADMIN, Id::None, r#"{"count":2}"#),
+    ("GET /api/v1/admin/promotions/{promotion}/codes", ADMIN, Id::None, ""),
+    ("GET /api/v1/admin/promotions/{promotion}/codes/export", ADMIN, Id::None, ""),
+    ("GET /api/v1/admin/campaigns", ADMIN, Id::None, ""),
+    ("PUT /api/v1/admin/campaigns/{campaign}", ADMIN, Id::None, r#"{"name":"n","promotions":["other"]}"#),
+    ("GET /api/v1/admin/campaigns/{campaign}", ADMIN, Merchants, ""),
+    ("DELETE /api/v1/admin/campaigns/{campaign}", ADMIN, Merchants, ""),
+    ("GET /api/v1/loyalty", Shopper, Id::None, ""),
+    ("GET /api/v1/loyalty/benefits", Shopper, Id::None, ""),
+    ("GET /api/v1/loyalty/entries", Shopper, Id::None, ""),
+    ("POST /api/v1/admin/customers/{customer}/points", ADMIN, Merchants, r#"{"delta":1,"reason":"r"}"#),
+    ("POST /api/v1/admin/orders/{order}/points-reversal", ADMIN, Merchants, ""),
+    ("POST /api/v1/gift-cards/balance", Shopper, Id::None, r#"{"code":"AAAA-AAAA-AAAA-AAAA"}"#),
+    ("POST /api/v1/admin/gift-cards", ADMIN, Id::None, r#"{"amount":25.00}"#),
+    ("POST /api/v1/admin/gift-cards/bulk", ADMIN, Id::None, r#"{"count":2,"amount":25.00}"#),
+    ("GET /api/v1/admin/gift-cards", ADMIN, Id::None, ""),
+    ("GET /api/v1/admin/gift-cards/{card}", ADMIN, Merchants, ""),
+    ("POST /api/v1/admin/gift-cards/{card}/void", ADMIN, Merchants, ""),
+    ("POST /api/v1/admin/gift-cards/{card}/adjustments", ADMIN, Merchants, r#"{"delta":1.00,"note":"n"}"#),
+    ("GET /api/v1/admin/gift-cards/{card}/entries", ADMIN, Merchants, ""),
+    ("POST /api/v1/admin/orders/{order}/gift-card-refunds", ADMIN, Merchants, r#"{"amount":1.00}"#),
     (
         "POST /api/v1/admin/inventory/reservations",
         ADMIN,
@@ -363,7 +385,13 @@ async fn furnish(shop: &Shop) -> Things {
         }
         assert!(Instant::now() < until, "the parcel is booked: {all}");
     };
+    call("PUT", "/api/v1/admin/campaigns/CAMP-1", Some(json!({ "name": "n", "promotions": ["none-yet"] })))
+        .await;
+    let card = call("POST", "/api/v1/admin/gift-cards", Some(json!({ "amount": 25 }))).await;
     Things(vec![
+        ("card", text(&card["giftCardId"])),
+        ("campaign", "CAMP-1".to_owned()),
+        ("promotion", "summer-2024".to_owned()),
         ("shipment", shipment),
         ("carrier", "default".to_owned()),
         ("product", "PROD-12345".to_owned()),

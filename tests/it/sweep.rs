@@ -4,6 +4,7 @@
 
 use serde_json::json;
 use till_commerce::Phase;
+use till_commerce::gift_card::given;
 use till_engine::instance::Status;
 use till_engine::step::Class;
 use till_tests::{CUSTOMER, How, MERCHANT, Ran, TestTill};
@@ -12,6 +13,8 @@ use till_tests::{CUSTOMER, How, MERCHANT, Ran, TestTill};
 async fn run(at: &[(usize, How)], named: &[(&str, &[How])]) -> (TestTill, String, Vec<Ran>) {
     let till = TestTill::start().await;
     let quoted = till.worked_example().await;
+    let (_, code) = till.gift_card(CARD).await;
+    till.edit(&quoted.id, json!({ "gift_cards": [given(&code)] })).await;
     till.faults.arm(at);
     for (step, how) in named {
         till.faults.plan(step, how);
@@ -21,6 +24,9 @@ async fn run(at: &[(usize, How)], named: &[(&str, &[How])]) -> (TestTill, String
     let ran = till.faults.ran();
     (till, quoted.id, ran)
 }
+
+/// On the gift card that pays a part, cents.
+const CARD: i64 = 10_000;
 
 /// What must hold wherever it ended. A parked session may keep its holds: a person decides.
 async fn check(till: &TestTill, id: &str, what: &str) {
@@ -44,6 +50,9 @@ async fn check(till: &TestTill, id: &str, what: &str) {
             let (on_hand, points) = if instance.state == "confirmed" { (8, 1221) } else { (10, 1250) };
             assert_eq!(till.stock().await, (on_hand, 0), "{what}\n{history}");
             assert_eq!(till.points(CUSTOMER).await, (points, 0), "{what}\n{history}");
+            let card = if instance.state == "confirmed" { 0 } else { CARD };
+            let cards = till.shop.gift_cards(MERCHANT, "", 2).await.expect("cards");
+            assert_eq!((cards[0].balance, cards[0].held), (card, 0), "{what}\n{history}");
             assert!(
                 matches!(instance.state.as_str(), "confirmed" | "editable" | "failed"),
                 "{what}\n{history}"

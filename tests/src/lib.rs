@@ -447,6 +447,8 @@ impl TestTill {
         assert_eq!(held, [], "a hold was left behind");
         let gaps = self.store.read().await.expect("read").ledger_gaps(MERCHANT).await.expect("a ledger");
         assert_eq!(gaps, [], "the ledger does not say how the stock came to be");
+        self.cards_match().await;
+        self.campaigns_match().await;
         self.money_matches().await;
         for instance in self.instances().await {
             self.sound(&instance).await;
@@ -461,14 +463,57 @@ impl TestTill {
         customers.dedup();
         for customer in customers {
             let orders = self.orders(&customer).await;
-            owed += orders
-                .iter()
-                .filter(|o| o.status == "CONFIRMED")
-                .map(|o| o.receipt.totals.total)
-                .sum::<i64>();
+            owed += orders.iter().filter(|o| o.status == "CONFIRMED").map(|o| o.receipt.due()).sum::<i64>();
         }
         let taken = self.simulator.taken().await;
         assert_eq!(taken, owed, "the provider has what was ordered: {:?}", self.simulator.charges().await);
+    }
+
+    /// The ledger of each gift card sums up to its balance, and cards have paid what confirmed orders say.
+    pub async fn cards_match(&self) {
+        let mut tx = self.store.read().await.expect("read");
+        let gaps = tx.gift_card_gaps(MERCHANT).await.expect("a ledger");
+        assert_eq!(
+            gaps,
+            Vec::<String>::new(),
+            "the ledger of a card does not say how its balance came to be"
+        );
+        for card in tx.gift_cards(MERCHANT, "", 100).await.expect("cards") {
+            assert!((0..=card.balance).contains(&card.held), "{card:?}");
+            let rows = tx.gift_card_entries(MERCHANT, &card.id, (i64::MAX, ""), 1000).await.expect("entries");
+            for entry in rows.iter().filter(|entry| entry.reason == "redeemed") {
+                let order = tx.order(MERCHANT, &entry.reference).await.expect("read").expect("its order");
+                let order = till_commerce::checkout::order_from_row(&order).expect("an order");
+                assert!(order.confirmed_us.is_some(), "a card paid for {order:?}");
+                let part = order.receipt.gift_cards.iter().find(|part| part.card == card.id);
+                assert_eq!(part.map(|part| -part.amount), Some(entry.delta), "{entry:?}");
+            }
+        }
+    }
+
+    /// What campaigns say they spent is what confirmed orders were given; nothing is held.
+    pub async fn campaigns_match(&self) {
+        let mut tx = self.store.read().await.expect("read");
+        for campaign in tx.campaigns(MERCHANT, "", 100).await.expect("campaigns") {
+            assert_eq!((campaign.held, campaign.orders_held), (0, 0), "{campaign:?}");
+            assert!(campaign.budget.is_none_or(|budget| campaign.spent <= budget), "{campaign:?}");
+            assert!(campaign.orders_max.is_none_or(|max| campaign.orders <= max), "{campaign:?}");
+        }
+    }
+
+    /// Issues a gift card of so many cents and gives its id and its code.
+    pub async fn gift_card(&self, cents: i64) -> (String, String) {
+        let usd = till_model::money::Currency::from_code("USD").expect("USD");
+        let amount = till_model::money::Money::from_minor(cents, usd);
+        let issue = till_commerce::CardIssue { count: 1, amount, expires_us: None, note: String::new() };
+        let made = self.shop.issue_gift_cards(MERCHANT, "tests", issue, None).await.expect("a gift card");
+        (made[0].card.id.clone(), made[0].code.clone().expect("its code"))
+    }
+
+    /// Balance and held part of a gift card, cents.
+    pub async fn card(&self, id: &str) -> (i64, i64) {
+        let card = self.shop.gift_card(MERCHANT, id).await.expect("a gift card");
+        (card.balance, card.held)
     }
 
     /// All checkouts.

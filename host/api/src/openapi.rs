@@ -8,8 +8,9 @@ use utoipa::{Modify, OpenApi, ToSchema};
 
 use crate::problem::FieldError;
 use crate::routes::{
-    admin, analytics, cart, catalog, checkout, components, customers, events, fulfilment, inventory, meta,
-    notices, notifications, orders, products, reservations, secrets, tables, warehouses, webhooks, workflows,
+    admin, analytics, cart, catalog, checkout, components, customers, events, fulfilment, gift_cards,
+    inventory, loyalty, meta, notices, notifications, orders, products, promotions, reservations, secrets,
+    tables, warehouses, webhooks, workflows,
 };
 
 /// An error (RFC 9457). Further members depend on the code; every code has a page under `/problems/{code}`.
@@ -58,6 +59,11 @@ struct ProblemOut {
         inventory::put_threshold,
         warehouses::list, warehouses::read, warehouses::put, warehouses::delete,
         reservations::reserve, reservations::read, reservations::confirm, reservations::release,
+        gift_cards::balance, gift_cards::issue, gift_cards::bulk, gift_cards::list, gift_cards::read, gift_cards::void,
+        gift_cards::adjust, gift_cards::entries, gift_cards::refund,
+        promotions::applicable, promotions::make, promotions::codes, promotions::export,
+        promotions::campaigns, promotions::put, promotions::campaign, promotions::delete,
+        loyalty::read, loyalty::benefits, loyalty::entries, loyalty::adjust, loyalty::reverse,
         webhooks::take,
         meta::health, meta::ready, meta::openapi, meta::problem,
     ),

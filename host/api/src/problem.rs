@@ -75,6 +75,8 @@ codes! {
         "The token is valid and lacks a scope. `detail` names the scope."
     NotFound "not-found" 404 "There is no such thing"
         "The id is unknown, or belongs to another merchant or customer; which of them is never told."
+    GiftCardUnknown "gift-card-unknown" 404 "The gift card is not known"
+        "No gift card in use has this code. Look at the code again; after 20 codes within an hour that nobody has, a customer must wait."
     UnknownRoute "unknown-route" 404 "There is no such route"
         "No route has this path. All routes are listed in /openapi.json."
     UnknownProduct "unknown-product" 404 "The product is not sold"
@@ -97,6 +99,8 @@ codes! {
         "The last use of a code went to somebody else; nothing was charged. Remove the code and submit again."
     PointsShort "points-short" 409 "There are not enough points"
         "Fewer points are left than the order would use; nothing was charged. Use fewer points and submit again."
+    GiftCardShort "gift-card-short" 409 "There is too little on a gift card"
+        "Something else was paid with the gift card in the meantime; nothing was charged. Read the session for the new amount and submit again."
     NotExpected "not-expected" 409 "This cannot be done now"
         "The state does not take this command. `detail` tells why."
     Conflict "conflict" 409 "Somebody else changed it"
@@ -406,6 +410,9 @@ impl From<ShopError> for Problem {
                 let detail = format!("{} of the items are short; nothing is held", lines.len());
                 Problem::new(Code::StockShort, detail).with("lines", &lines)
             }
+            ShopError::UnknownGiftCard => Problem::new(Code::GiftCardUnknown, "no gift card has this code"),
+            ShopError::TooOften { why, after_s } => Problem::new(Code::RateLimited, format!("{why}; wait"))
+                .header(header::RETRY_AFTER, &after_s.to_string()),
             ShopError::Forged => Problem::new(Code::ForgedWebhook, "the signature does not match the body"),
             ShopError::KeyReused { .. } => {
                 Problem::new(Code::KeyReused, "the key was used for another request; use a fresh one")

@@ -8,7 +8,9 @@ use till_model::money::Currency;
 use till_store::tables::product::ProductRow;
 use till_store::{Error as StoreError, Tx};
 
+use crate::loyalty;
 use crate::quote::{Address, Kind};
+use crate::settings::Settings;
 
 /// Variants of a product: ten sizes in twenty colours.
 const VARIANTS_MAX: usize = 200;
@@ -332,6 +334,15 @@ pub struct SavedMethod {
 }
 
 impl Customer {
+    /// With the tier that so many points earned in all reach, where they reach one.
+    #[must_use]
+    pub(crate) fn in_tier(mut self, settings: &Settings, lifetime: i64) -> Customer {
+        if let Some(tier) = loyalty::tier(&settings.points, lifetime).0 {
+            self.tier = Some(tier.to_owned());
+        }
+        self
+    }
+
     /// A customer of whom nothing is known but the id.
     pub fn unknown(id: &str) -> Customer {
         Customer {
@@ -370,11 +381,15 @@ pub async fn availability(tx: &mut Tx, merchant: &str, sku: &str) -> Result<Vec<
         .collect())
 }
 
-/// A customer; one never seen before is empty.
-pub async fn customer(tx: &mut Tx, merchant: &str, id: &str) -> Result<(Customer, i64, i64), StoreError> {
+/// A customer with confirmed orders, points that can be used and points earned in all; one never seen before is empty.
+pub async fn customer(
+    tx: &mut Tx,
+    merchant: &str,
+    id: &str,
+) -> Result<(Customer, i64, i64, i64), StoreError> {
     match tx.customer(merchant, id).await? {
-        Some(row) => Ok((parse(&row.body)?, row.orders, row.points - row.points_held)),
-        None => Ok((Customer::unknown(id), 0, 0)),
+        Some(row) => Ok((parse(&row.body)?, row.orders, row.points - row.points_held, row.lifetime)),
+        None => Ok((Customer::unknown(id), 0, 0, 0)),
     }
 }
 

@@ -22,14 +22,18 @@ pub mod catalog;
 pub mod checkout;
 pub mod events;
 pub mod fulfilment;
+pub mod gift_card;
 pub mod inventory;
+pub mod loyalty;
+pub mod promotions;
 pub mod quote;
 pub mod settings;
 mod shop;
 pub mod trial;
 
 pub use shop::{
-    Allowance, CHECKOUT, COMMANDS_KEPT_US, FEEDBACK_CHARS_MAX, Feedback, ItemWanted, ParcelCommand, Phase,
+    Allowance, CAMPAIGN_PROMOTIONS_MAX, CARDS_ISSUED_MAX, CHECKOUT, CODES_MAX, COMMANDS_KEPT_US, CardIssue,
+    CodesWanted, FEEDBACK_CHARS_MAX, Feedback, IssuedCard, ItemWanted, Loyalty, ParcelCommand, Phase,
     ProductFeedback, Reservation, Review, SessionView, Shop, ShopError, ShortItem, Shown, StockChange,
     SubmitRequest, Tracking,
 };

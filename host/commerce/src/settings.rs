@@ -255,7 +255,25 @@ pub struct PointsSettings {
     pub earned_per_major: u32,
     /// Points lower the amount that is taxed, like any discount.
     pub reduce_tax: bool,
+    /// Tiers by points earned in all, ascending. A customer who reaches none has the tier that their merchant says.
+    pub tiers: Vec<TierLevel>,
+    /// Points expire so many days after they came, oldest first; none: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expire_after_days: Option<u32>,
 }
+
+/// A tier of customers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TierLevel {
+    /// `gold`; `tier_benefits` names what it gives.
+    pub name: String,
+    /// Points earned in all from which it is reached.
+    pub from: i64,
+}
+
+/// Most tiers: every checkout keeps the settings it began with.
+const TIERS_MAX: usize = 20;
 
 /// Benefits of loyalty tiers.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -344,7 +362,14 @@ impl Default for OrderSettings {
 
 impl Default for PointsSettings {
     fn default() -> PointsSettings {
-        PointsSettings { enabled: true, minor_per_point: 1, earned_per_major: 1, reduce_tax: true }
+        PointsSettings {
+            enabled: true,
+            minor_per_point: 1,
+            earned_per_major: 1,
+            reduce_tax: true,
+            tiers: vec![],
+            expire_after_days: None,
+        }
     }
 }
 
@@ -419,6 +444,22 @@ impl Settings {
                 self.tier_benefits.tiers.values().all(|tier| tier.discount_ppm <= 1_000_000),
                 "tier_benefits.tiers",
                 "discount_ppm of at most 1000000",
+            ),
+            (
+                self.points.tiers.len() <= TIERS_MAX
+                    && self
+                        .points
+                        .tiers
+                        .iter()
+                        .all(|tier| (1..=64).contains(&tier.name.len()) && tier.from >= 0)
+                    && self.points.tiers.windows(2).all(|two| two[0].from < two[1].from),
+                "points.tiers",
+                "at most 20, with names of 1 to 64 bytes and `from` ascending from 0",
+            ),
+            (
+                self.points.expire_after_days.is_none_or(|days| (1..=36_500).contains(&days)),
+                "points.expire_after_days",
+                "1 to 36500 days",
             ),
             ((1..=10_000).contains(&self.limits.lines_max), "limits.lines_max", "1 to 10000"),
             (

@@ -25,6 +25,8 @@ const TEND_EVERY: Duration = Duration::from_millis(200);
 const TELL_EVERY: Duration = Duration::from_millis(200);
 /// How often reservations are looked through for those whose time has run out: stock is back a second later at most.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
+/// Points expire by the day: an hour late is early enough.
+const POINTS_EVERY: Duration = Duration::from_secs(3600);
 /// How often freed memory goes back to the system.
 const GIVE_BACK_EVERY: Duration = Duration::from_secs(1);
 /// How often remembered commands, and components, tables, uploads and differences are looked through for old ones.
@@ -154,6 +156,7 @@ pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
         }
     });
     let expire = tokio::spawn(expire(house.shop.clone()));
+    let points = tokio::spawn(expire_points(house.shop.clone()));
     let tell = tokio::spawn(tell(house.events.clone(), house.shop.clone()));
     let deliver = tokio::spawn(deliver(house.events.clone()));
     let tidy = tokio::spawn(async {
@@ -172,6 +175,7 @@ pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
     tidy.abort();
     tell.abort();
     expire.abort();
+    points.abort();
     deliver.abort();
     sweep.abort();
     tend.abort();
@@ -181,6 +185,18 @@ pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
     let _ = poll.await;
     house.store.close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Takes points away that are too old, for as long as the host runs.
+async fn expire_points(shop: Arc<Shop>) {
+    loop {
+        match shop.expire_points().await {
+            Ok(0) => {}
+            Ok(customers) => tracing::info!(customers, "points have expired"),
+            Err(error) => tracing::warn!(%error, "expire points"),
+        }
+        tokio::time::sleep(POINTS_EVERY).await;
+    }
 }
 
 /// Gives back what reservations hold whose time has run out, for as long as the host runs.

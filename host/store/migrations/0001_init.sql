@@ -203,16 +203,18 @@ CREATE TABLE IF NOT EXISTS customer (
   orders      {INT} NOT NULL,
   points      {INT} NOT NULL CHECK (points >= 0),
   points_held {INT} NOT NULL CHECK (points_held >= 0),
+  lifetime    {INT} NOT NULL CHECK (lifetime >= 0),  -- points earned in all: what tiers go by
   CHECK (points >= points_held),
   PRIMARY KEY (merchant, id)
 ){BIG};
 
-CREATE TABLE IF NOT EXISTS points_entry (       -- ledger: the balance is its sum
+CREATE TABLE IF NOT EXISTS points_entry (       -- ledger: the balance is its sum and what the customer was planted with
   merchant    TEXT NOT NULL,
   id          TEXT NOT NULL,                    -- <hold or order id>:<kind>, so each effect is booked once
   customer    TEXT NOT NULL,
   delta       {INT} NOT NULL,
-  reason      TEXT NOT NULL,
+  reason      TEXT NOT NULL,                    -- earned, redeemed, adjusted, expired, returned, reversed
+  note        TEXT NOT NULL DEFAULT '',
   at_us       {INT} NOT NULL,
   PRIMARY KEY (merchant, id)
 ){BIG};
@@ -545,3 +547,71 @@ CREATE TABLE IF NOT EXISTS rate_window (        -- how often somebody has called
   used        {INT} NOT NULL,
   PRIMARY KEY (merchant, who)
 ){SMALL};
+
+CREATE TABLE IF NOT EXISTS gift_card (          -- money that a shop owes to whoever knows the code
+  merchant    TEXT NOT NULL,
+  id          TEXT NOT NULL,
+  code        TEXT NOT NULL,                    -- SHA-256 of the code: the code itself is shown once and kept nowhere
+  last4       TEXT NOT NULL,
+  currency    TEXT NOT NULL,
+  balance     {INT} NOT NULL CHECK (balance >= 0),
+  held        {INT} NOT NULL CHECK (held >= 0),
+  status      TEXT NOT NULL,                    -- active, void
+  expires_us  {INT},                            -- none: never
+  note        TEXT NOT NULL,
+  who         TEXT NOT NULL,
+  created_us  {INT} NOT NULL,
+  CHECK (balance >= held),
+  PRIMARY KEY (merchant, id)
+){BIG};
+CREATE UNIQUE INDEX IF NOT EXISTS gift_card_code ON gift_card (merchant, code);
+
+CREATE TABLE IF NOT EXISTS gift_card_entry (    -- append only: the balance of a card is the sum of its deltas
+  merchant    TEXT NOT NULL,
+  id          TEXT NOT NULL,                    -- names the change, so it is booked once; a redemption has the id of its hold
+  card        TEXT NOT NULL,
+  delta       {INT} NOT NULL,
+  balance     {INT} NOT NULL,                   -- after it
+  reason      TEXT NOT NULL,                    -- issued, redeemed, refunded, adjusted, voided
+  reference   TEXT NOT NULL,                    -- order
+  note        TEXT NOT NULL,
+  who         TEXT NOT NULL,
+  at_us       {INT} NOT NULL,
+  PRIMARY KEY (merchant, id)
+){BIG};
+CREATE INDEX IF NOT EXISTS gift_card_entry_card ON gift_card_entry (merchant, card, at_us, id);
+
+CREATE INDEX IF NOT EXISTS promotion_use_customer ON promotion_use (merchant, customer, promotion);
+
+CREATE TABLE IF NOT EXISTS campaign (           -- promotions with dates and a budget
+  merchant    TEXT NOT NULL,
+  id          TEXT NOT NULL,
+  name        TEXT NOT NULL,
+  active      {INT} NOT NULL,
+  starts_us   {INT},
+  ends_us     {INT},
+  currency    TEXT NOT NULL,
+  budget      {INT},                            -- most it takes off, minor units; none: no limit
+  orders_max  {INT},                            -- most orders; none: no limit
+  promotions  TEXT NOT NULL,                    -- ids of those it covers, a JSON list
+  spent       {INT} NOT NULL CHECK (spent >= 0),
+  held        {INT} NOT NULL CHECK (held >= 0),
+  orders      {INT} NOT NULL CHECK (orders >= 0),
+  orders_held {INT} NOT NULL CHECK (orders_held >= 0),
+  PRIMARY KEY (merchant, id)
+){SMALL};
+
+CREATE TABLE IF NOT EXISTS promotion_code (     -- a code that works a set number of times
+  merchant    TEXT NOT NULL,
+  code        TEXT NOT NULL,
+  promotion   TEXT NOT NULL,
+  stands_for  TEXT NOT NULL,                    -- code by which the component knows the promotion
+  uses        {INT} NOT NULL CHECK (uses > 0),
+  used        {INT} NOT NULL CHECK (used >= 0),
+  batch       TEXT NOT NULL,
+  CHECK (used <= uses),
+  PRIMARY KEY (merchant, code)
+){SMALL};
+CREATE INDEX IF NOT EXISTS promotion_code_of ON promotion_code (merchant, promotion, code);
+CREATE INDEX IF NOT EXISTS promotion_code_batch ON promotion_code (merchant, batch);
+CREATE INDEX IF NOT EXISTS promotion_code_for ON promotion_code (merchant, LOWER(stands_for));

@@ -27,8 +27,14 @@ use till_store::tables::trial::{DifferenceRow, TrialKey};
 use till_store::{Options, Store, Tx};
 use uuid::Uuid;
 
+#[path = "contract/campaign.rs"]
+mod campaign;
+#[path = "contract/gift_card.rs"]
+mod gift_card;
 #[path = "contract/inventory.rs"]
 mod inventory;
+#[path = "contract/loyalty.rs"]
+mod loyalty;
 
 const MERCHANT: &str = "m";
 /// Why the tests change stock.

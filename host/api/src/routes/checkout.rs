@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Map, Value, json as value};
+use till_commerce::gift_card::{self, CARDS_MAX};
 use till_commerce::quote::Address;
 use till_commerce::{CHECKOUT, Phase, SessionView, SubmitRequest};
 use till_engine::definition::Sender;
@@ -74,6 +75,8 @@ pub(crate) struct EditIn {
     shipping_method: Option<String>,
     promotion_codes: Option<Vec<String>>,
     loyalty_points_to_use: Option<u64>,
+    /// Codes of gift cards that pay, at most 10. What they leave is asked of the payment method.
+    gift_cards: Option<Vec<String>>,
     notes: Option<String>,
 }
 
@@ -89,6 +92,8 @@ pub(crate) struct SubmitIn {
     shipping_method: Option<String>,
     promotion_codes: Option<Vec<String>>,
     loyalty_points_to_use: Option<u64>,
+    /// Codes of gift cards that pay, at most 10. What they leave is asked of the payment method.
+    gift_cards: Option<Vec<String>>,
     notes: Option<String>,
     /// The total the shopper saw. Another total is answered by `quote-changed`; nothing is charged.
     expected_total: Option<Amount>,
@@ -189,6 +194,19 @@ pub(crate) fn choices(fields: &mut Fields<'_>) -> Map<String, Value> {
         fields.wrong("loyaltyPointsToUse", "at least 0");
     }
     put("points", points.map(|points| value!(points.max(0))), value!(0));
+    let cards = fields.texts("giftCards").map(|codes| {
+        let mut kept: Vec<gift_card::Given> = Vec::new();
+        for code in codes.iter().filter(|code| !code.trim().is_empty()).map(|code| gift_card::given(code)) {
+            if !kept.contains(&code) {
+                kept.push(code);
+            }
+        }
+        kept
+    });
+    if matches!(&cards, Given::Value(cards) if cards.len() > CARDS_MAX) {
+        fields.wrong("giftCards", format!("at most {CARDS_MAX} gift cards"));
+    }
+    put("gift_cards", cards.map(|cards| value!(cards)), value!([]));
     put("notes", fields.given_text("notes").map(Value::String), value!(""));
     inputs
 }
@@ -466,6 +484,10 @@ fn refusal(view: &SessionView, problem: &Value) -> Problem {
         "points-short" => {
             Problem::new(Code::PointsShort, text("text").unwrap_or("there are not enough points"))
         }
+        "gift-card-short" => Problem::new(
+            Code::GiftCardShort,
+            format!("the gift card {} has too little left", text("last4").unwrap_or_default()),
+        ),
         "invalid-inputs" => Problem::field("$", text("text").unwrap_or("the choices cannot be priced")),
         _ => Problem::new(Code::NotExpected, text("text").unwrap_or("the checkout cannot go on")),
     };

@@ -9,12 +9,15 @@ pub(crate) mod components;
 pub(crate) mod customers;
 pub(crate) mod events;
 pub(crate) mod fulfilment;
+pub(crate) mod gift_cards;
 pub(crate) mod inventory;
+pub(crate) mod loyalty;
 pub(crate) mod meta;
 pub(crate) mod notices;
 pub(crate) mod notifications;
 pub(crate) mod orders;
 pub(crate) mod products;
+pub(crate) mod promotions;
 pub(crate) mod reservations;
 pub(crate) mod secrets;
 mod sheet;
@@ -128,6 +131,25 @@ pub(crate) fn all() -> Router<App> {
         .route("/api/v1/admin/inventory/reservations/{reservation}", get(reservations::read))
         .route("/api/v1/admin/inventory/reservations/{reservation}/confirm", post(reservations::confirm))
         .route("/api/v1/admin/inventory/reservations/{reservation}/release", post(reservations::release))
+        .route("/api/v1/gift-cards/balance", post(gift_cards::balance))
+        .route("/api/v1/admin/gift-cards", post(gift_cards::issue).get(gift_cards::list))
+        .route("/api/v1/admin/gift-cards/bulk", post(gift_cards::bulk))
+        .route("/api/v1/admin/gift-cards/{card}", get(gift_cards::read))
+        .route("/api/v1/admin/gift-cards/{card}/void", post(gift_cards::void))
+        .route("/api/v1/admin/gift-cards/{card}/adjustments", post(gift_cards::adjust))
+        .route("/api/v1/admin/gift-cards/{card}/entries", get(gift_cards::entries))
+        .route("/api/v1/admin/orders/{order}/gift-card-refunds", post(gift_cards::refund))
+        .route("/api/v1/promotions/applicable", get(promotions::applicable))
+        .route("/api/v1/admin/promotions/{promotion}/codes", post(promotions::make).get(promotions::codes))
+        .route("/api/v1/admin/promotions/{promotion}/codes/export", get(promotions::export))
+        .route("/api/v1/admin/campaigns", get(promotions::campaigns))
+        .route("/api/v1/admin/campaigns/{campaign}", put(promotions::put).get(promotions::campaign))
+        .route("/api/v1/admin/campaigns/{campaign}", delete(promotions::delete))
+        .route("/api/v1/loyalty", get(loyalty::read))
+        .route("/api/v1/loyalty/benefits", get(loyalty::benefits))
+        .route("/api/v1/loyalty/entries", get(loyalty::entries))
+        .route("/api/v1/admin/customers/{customer}/points", post(loyalty::adjust))
+        .route("/api/v1/admin/orders/{order}/points-reversal", post(loyalty::reverse))
         .route("/webhooks/{merchant}/{gateway}", post(webhooks::take))
         .route("/healthz", get(meta::health))
         .route("/readyz", get(meta::ready))

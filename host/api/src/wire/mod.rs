@@ -22,7 +22,7 @@ pub(crate) use cart::{CartAnswer, MergedOut, ValidationOut};
 pub(crate) use order::{OrderOut, OrdersOut};
 pub(crate) use product::{CompleteOut, KeptProduct, PricingOut, ProductOut, ProductsOut};
 pub(crate) use quote::QuoteOut;
-pub(crate) use session::{SessionOut, status};
+pub(crate) use session::{PromotionOut, SessionOut, TierOut, promotions, status};
 pub(crate) use shipment::{FeedbackOut, ReviewsOut, SaidOut, ShipmentOut, ShipmentsOut, TrackingOut};
 pub(crate) use till_commerce::events::time;
 

@@ -5,7 +5,7 @@ use till_commerce::checkout::{CONFIRMED, Order, TimelineEntry};
 use till_commerce::quote::DiscountKind;
 use utoipa::ToSchema;
 
-use super::quote::{TraceOut, trace};
+use super::quote::{GiftCardOut, TraceOut, trace};
 use super::{AddressOut, Amount, day, time};
 
 /// A list of orders.
@@ -31,6 +31,12 @@ pub(crate) struct OrderOut {
     customer_id: String,
     items: Vec<OrderItemOut>,
     pricing: PricingOut,
+    /// What gift cards paid of the total.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    gift_cards: Vec<GiftCardOut>,
+    /// What the payment method was asked for; only where gift cards paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amount_due: Option<Amount>,
     payment: OrderPaymentOut,
     shipping: OrderShippingOut,
     loyalty: OrderLoyaltyOut,
@@ -201,6 +207,8 @@ impl OrderOut {
                 total: money(receipt.totals.total),
                 currency: order.currency.code().to_owned(),
             },
+            gift_cards: GiftCardOut::all(&receipt.gift_cards, order.currency),
+            amount_due: (!receipt.gift_cards.is_empty()).then(|| money(receipt.due())),
             payment: OrderPaymentOut {
                 transaction_id: filled(&receipt.payment.reference),
                 method: receipt.payment.method.clone(),

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use till_commerce::SessionView;
+use till_commerce::gift_card::GiftCardPart;
 use till_commerce::quote::{
     DiscountKind, Entry, Message, Missing, Reason, ShippingGroup, Stage, TaxedItem, What,
 };
@@ -21,6 +22,12 @@ pub(crate) struct QuoteOut {
     /// Absent until everything could be added up.
     #[serde(skip_serializing_if = "Option::is_none")]
     totals: Option<TotalsOut>,
+    /// What gift cards pay of the total.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    gift_cards: Vec<GiftCardOut>,
+    /// What is left of the total for the payment method; only where gift cards pay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amount_due: Option<Amount>,
     /// The same as ordered, signed entries; the last is the sum.
     entries: Vec<EntryOut>,
     lines: Vec<QuoteLineOut>,
@@ -31,6 +38,23 @@ pub(crate) struct QuoteOut {
     /// Why the amounts are what they are.
     trace: Vec<TraceOut>,
     requirements: Vec<RequirementOut>,
+}
+
+/// What a gift card pays.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct GiftCardOut {
+    last4: String,
+    amount: Amount,
+}
+
+impl GiftCardOut {
+    pub(super) fn all(parts: &[GiftCardPart], currency: Currency) -> Vec<GiftCardOut> {
+        let one = |part: &GiftCardPart| GiftCardOut {
+            last4: part.last4.clone(),
+            amount: Amount::of(part.amount, currency),
+        };
+        parts.iter().map(one).collect()
+    }
 }
 
 /// Sums: `subtotal - discounts + shipping + tax = total`.
@@ -183,7 +207,7 @@ pub(super) struct TraceOut {
 
 /// What is missing for a promotion to apply.
 #[derive(Debug, Serialize, ToSchema)]
-struct MissingOut {
+pub(super) struct MissingOut {
     code: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     quantity: Option<i64>,
@@ -208,6 +232,8 @@ impl QuoteOut {
                 points_used: totals.points_used,
                 points_earned: totals.points_earned,
             }),
+            gift_cards: GiftCardOut::all(&quote.gift_cards, quote.currency),
+            amount_due: quote.due().filter(|_| !quote.gift_cards.is_empty()).map(|due| money(due.minor())),
             entries: quote
                 .entries()
                 .into_iter()
@@ -239,7 +265,7 @@ impl QuoteOut {
                 .map(|off| QuoteDiscountOut {
                     id: off.id.clone(),
                     kind: off.kind,
-                    code: off.code.clone(),
+                    code: off.code.as_ref().map(|code| view.inputs.typed(code).to_owned()),
                     description: off.title.clone(),
                     automatic: off.automatic,
                     amount: money(off.amount),
@@ -296,7 +322,7 @@ fn reason(reason: &Reason) -> ReasonOut {
     ReasonOut { code: reason.code.clone(), text: reason.text.clone() }
 }
 
-fn missing(missing: &Missing) -> MissingOut {
+pub(super) fn missing(missing: &Missing) -> MissingOut {
     MissingOut { code: missing.code.clone(), quantity: missing.quantity, text: missing.text.clone() }
 }
 

@@ -3,11 +3,12 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 use till_commerce::catalog::Customer;
-use till_commerce::quote::{DiscountKind, LineInput, Quote, Requirement, What};
+use till_commerce::quote::{DiscountKind, Inputs, LineInput, Quote, Requirement, TraceEntry, What};
+use till_commerce::settings::TierBenefit;
 use till_commerce::{Phase, SessionView};
 use utoipa::ToSchema;
 
-use super::quote::QuoteOut;
+use super::quote::{MissingOut, QuoteOut, missing};
 use super::{AddressOut, Amount};
 
 /// A checkout session.
@@ -123,21 +124,35 @@ struct SelectionOut {
     shipping_method: Option<String>,
     promotion_codes: Vec<String>,
     loyalty_points_to_use: u64,
+    /// Gift cards that were given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    gift_cards: Vec<GivenCardOut>,
     /// Id of the means of payment.
     #[serde(skip_serializing_if = "Option::is_none")]
     payment_method: Option<String>,
     notes: String,
 }
 
+/// A gift card that was given.
+#[derive(Debug, Serialize, ToSchema)]
+struct GivenCardOut {
+    last4: String,
+    /// What it can pay.
+    available: Amount,
+}
+
 /// A promotion that applies, or was refused.
 #[derive(Debug, Serialize, ToSchema)]
-struct PromotionOut {
+pub(crate) struct PromotionOut {
     /// Absent for a promotion without a code.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<String>,
     description: String,
     discount: Amount,
     applicable: bool,
+    /// What is missing for it to apply.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missing: Vec<MissingOut>,
 }
 
 /// Points and tier.
@@ -155,9 +170,18 @@ struct LoyaltyOut {
 /// What the buyer's tier gives.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct TierOut {
+pub(crate) struct TierOut {
     free_shipping: bool,
     discount_percentage: Amount,
+}
+
+impl TierOut {
+    pub(crate) fn new(benefit: &TierBenefit) -> TierOut {
+        TierOut {
+            free_shipping: benefit.free_shipping,
+            discount_percentage: Amount::percent(benefit.discount_ppm),
+        }
+    }
 }
 
 /// The order a session led to.
@@ -224,21 +248,26 @@ impl SessionOut {
                 },
             },
             customer: CustomerOut::new(&view.customer),
-            promotions: view.quote.as_ref().map(|quote| promotions(view, quote)).unwrap_or_default(),
+            promotions: view.quote.as_ref().map(|quote| promotions(inputs, quote)).unwrap_or_default(),
             loyalty: LoyaltyOut {
                 available_points: view.points_balance,
                 points_value: Amount::of(points_value, currency),
-                tier_benefits: tier.map(|tier| TierOut {
-                    free_shipping: tier.free_shipping,
-                    discount_percentage: Amount::percent(tier.discount_ppm),
-                }),
+                tier_benefits: tier.map(TierOut::new),
             },
             selection: SelectionOut {
                 shipping_address: inputs.shipping_address.as_ref().map(AddressOut::new),
                 billing_address: inputs.billing_address.as_ref().map(AddressOut::new),
                 shipping_method: inputs.shipping_option.clone(),
-                promotion_codes: inputs.codes.iter().map(|c| c.code.clone()).collect(),
+                promotion_codes: inputs.codes.iter().map(|c| c.typed().to_owned()).collect(),
                 loyalty_points_to_use: inputs.points_to_use,
+                gift_cards: inputs
+                    .gift_cards
+                    .iter()
+                    .map(|card| GivenCardOut {
+                        last4: card.last4.clone(),
+                        available: Amount::of(card.available, currency),
+                    })
+                    .collect(),
                 payment_method: inputs.payment_method.as_ref().map(|m| m.id.clone()),
                 notes: inputs.notes.clone(),
             },
@@ -339,12 +368,18 @@ impl CustomerOut {
     }
 }
 
-/// Every promotion that takes something off, then every code that does not, with the reason.
-fn promotions(view: &SessionView, quote: &Quote) -> Vec<PromotionOut> {
+/// Every promotion that takes something off, then every code and every promotion without one that does not, with what
+/// is missing.
+pub(crate) fn promotions(inputs: &Inputs, quote: &Quote) -> Vec<PromotionOut> {
+    let typed = |code: &String| {
+        let known = inputs.codes.iter().find(|input| input.code.eq_ignore_ascii_case(code));
+        known.map_or_else(|| code.clone(), |input| input.typed().to_owned())
+    };
     let given = quote.discounts.iter().filter(|off| off.kind == DiscountKind::Promotion);
     let mut all: Vec<PromotionOut> = Vec::new();
     for off in given {
-        let same = all.iter().position(|p| off.code.is_some() && p.code == off.code);
+        let code = off.code.as_ref().map(typed);
+        let same = all.iter().position(|p| code.is_some() && p.code == code);
         match same {
             // One code may take off goods and shipping.
             Some(at) => {
@@ -352,31 +387,52 @@ fn promotions(view: &SessionView, quote: &Quote) -> Vec<PromotionOut> {
                 all[at].discount = Amount::of(sum.fold(0, i64::saturating_add), quote.currency);
             }
             None => all.push(PromotionOut {
-                code: off.code.clone(),
+                code,
                 description: off.title.clone(),
                 discount: Amount::of(off.amount, quote.currency),
                 applicable: true,
+                missing: vec![],
             }),
         }
     }
-    for typed in &view.inputs.codes {
-        if all.iter().any(|p| p.code.as_ref().is_some_and(|code| code.eq_ignore_ascii_case(&typed.code))) {
-            continue;
-        }
-        let about = quote.trace.iter().rev().find(|entry| {
-            matches!(entry.what, What::Refused | What::NotApplied)
-                && entry.subject.as_ref().is_some_and(|s| s.eq_ignore_ascii_case(&typed.code))
-        });
+    let refused =
+        || quote.trace.iter().filter(|entry| matches!(entry.what, What::Refused | What::NotApplied));
+    let not = |code: Option<String>, about: Option<&TraceEntry>, host: Option<&str>| {
+        let missing = about.map(|entry| entry.missing.iter().map(missing).collect()).unwrap_or_default();
         let text = about.and_then(|entry| {
             let missing = entry.missing.first().map(|m| m.text.clone());
             missing.or_else(|| entry.reasons.first().map(|r| r.text.clone()))
         });
-        all.push(PromotionOut {
-            code: Some(typed.code.clone()),
+        let text = host.map(str::to_owned).or(text);
+        PromotionOut {
+            code,
             description: text.unwrap_or_else(|| "This code does not apply".to_owned()),
             discount: Amount::of(0, quote.currency),
             applicable: false,
+            missing,
+        }
+    };
+    for input in &inputs.codes {
+        if all.iter().any(|p| p.code.as_ref().is_some_and(|code| code.eq_ignore_ascii_case(input.typed()))) {
+            continue;
+        }
+        let of = |name: &String| name.eq_ignore_ascii_case(&input.code);
+        let about = refused().filter(|entry| entry.subject.as_ref().is_some_and(of)).next_back();
+        let offered = quote.messages.iter().find(|message| {
+            let at = inputs.codes.iter().position(|other| other == input);
+            message.path.as_ref().zip(at).is_some_and(|(path, at)| *path == format!("$.codes[{at}]"))
         });
+        let host = offered.filter(|_| about.is_none()).map(|message| message.text.as_str());
+        all.push(not(Some(input.typed().to_owned()), about, host));
+    }
+    for entry in refused().filter(|entry| entry.what == What::Refused && !entry.missing.is_empty()) {
+        let code = inputs
+            .codes
+            .iter()
+            .any(|input| entry.subject.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(&input.code)));
+        if !code {
+            all.push(not(None, Some(entry), None));
+        }
     }
     all
 }

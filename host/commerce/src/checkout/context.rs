@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use till_engine::step::{StepCall, StepFault};
 
+use crate::gift_card::Given;
 use crate::quote::Address;
 
 /// Everything a client may set. Replaced as a whole, field by field; the rest is computed from it.
@@ -41,6 +42,9 @@ pub struct ClientInputs {
     /// Points to use.
     #[serde(skip_serializing_if = "is_zero")]
     pub points: u64,
+    /// Gift cards that pay, by the hashes of their codes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gift_cards: Vec<Given>,
     /// Id in the customer's wallet. None: the default one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payment_method: Option<String>,
@@ -55,8 +59,16 @@ fn is_zero(n: &u64) -> bool {
 }
 
 /// Names of the client inputs, as `workflows/checkout.yaml` lists them.
-pub const INPUTS: &[&str] =
-    &["shipping_address", "billing_address", "shipping_method", "codes", "points", "payment_method", "notes"];
+pub const INPUTS: &[&str] = &[
+    "shipping_address",
+    "billing_address",
+    "shipping_method",
+    "codes",
+    "points",
+    "gift_cards",
+    "payment_method",
+    "notes",
+];
 
 /// Cart and customer of a session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -84,6 +96,9 @@ pub struct Submit {
 /// The quote that the shopper was shown last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shown {
+    /// What was left for the gateway, minor units, and the gift cards that had been given.
+    #[serde(default)]
+    pub due: Option<(i64, Vec<String>)>,
     /// Minor units.
     pub total: i64,
     /// Hash of the digests of the bindings that priced it.

@@ -22,7 +22,7 @@ fn prefix(uid: &str, entry: u32) -> String {
 }
 
 impl CheckoutSteps {
-    /// Holds stock, promotion uses and points. A refusal rolls all of them back and names every line short.
+    /// Holds stock, promotion uses, points and money of gift cards. A refusal rolls all of them back and names every line short.
     pub(super) async fn hold(tx: &mut Tx, call: &StepCall) -> Result<StepResult, StepFault> {
         let inputs: Inputs = part(call, "snapshot")?;
         let quote: Quote = part(call, "quote")?;
@@ -61,6 +61,28 @@ impl CheckoutSteps {
                 None,
             ));
         }
+        let given = quote.discounts.iter().filter(|d| d.kind == DiscountKind::Promotion);
+        for campaign in &inputs.campaigns {
+            let of = given.clone().filter(|off| campaign.promotions.contains(&off.promotion));
+            let amount = of.map(|off| off.amount).fold(0, i64::saturating_add);
+            if amount > 0 {
+                wanted.push((
+                    new(HoldKind::Budget, &campaign.id, &campaign.id, "", amount, (None, None)),
+                    None,
+                ));
+            }
+        }
+        for code in
+            inputs.codes.iter().filter(|code| given.clone().any(|off| off.code.as_ref() == Some(&code.code)))
+        {
+            if let Some(typed) = &code.typed {
+                wanted.push((new(HoldKind::Code, typed, typed, "", 1, (None, None)), None));
+            }
+        }
+        for part in &quote.gift_cards {
+            wanted
+                .push((new(HoldKind::GiftCard, &part.card, &part.card, "", part.amount, (None, None)), None));
+        }
         let points = quote.totals.map_or(0, |t| i64::try_from(t.points_used).unwrap_or(i64::MAX));
         if points > 0 {
             wanted.push((new(HoldKind::Points, customer, customer, customer, points, (None, None)), None));
@@ -77,8 +99,19 @@ impl CheckoutSteps {
                     "line": line, "sku": hold.what, "wanted": hold.quantity, "available": left.max(0),
                     "warehouseId": hold.place,
                 })),
+                HoldKind::Budget => {
+                    other = Some(("code-used-up", json!({ "campaign": hold.what, "left": left })));
+                }
+                HoldKind::Code => {
+                    other = Some(("code-used-up", json!({ "promotionCode": hold.what, "left": 0 })));
+                }
                 HoldKind::Promotion => {
                     other = Some(("code-used-up", json!({ "promotion": hold.what, "left": left })))
+                }
+                HoldKind::GiftCard => {
+                    let part = quote.gift_cards.iter().find(|part| part.card == hold.what);
+                    let last4 = part.map(|part| part.last4.as_str());
+                    other = Some(("gift-card-short", json!({ "last4": last4 })));
                 }
                 HoldKind::Points => {
                     other = Some(("points-short", json!({ "wanted": hold.quantity, "available": left })))

@@ -7,10 +7,10 @@ pub mod context;
 mod holds;
 pub(crate) mod order;
 mod payment;
-mod pricing;
+pub(crate) mod pricing;
 pub mod steps;
 
-pub(crate) use order::from_row as order_from_row;
+pub use order::from_row as order_from_row;
 pub use order::{
     CONFIRMED, ORDER_CREATED, ORDER_PROCESSING, ORDER_STATUS_UPDATED, Order, OrderItem, PAYMENT_COMPLETED,
     PAYMENT_FAILED, PAYMENT_FAILED_EVENT, PENDING_PAYMENT, PROCESSING, Receipt, TimelineEntry,

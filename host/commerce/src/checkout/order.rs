@@ -14,6 +14,7 @@ use super::holds::uid;
 use super::pricing::database;
 use super::steps::CheckoutSteps;
 use crate::catalog::parse;
+use crate::gift_card::GiftCardPart;
 use crate::inventory::choose::{Part, places};
 use crate::inventory::{self, crossed};
 use crate::quote::{Address, DiscountKind, Inputs, Kind, Quote, Totals, TraceEntry};
@@ -87,7 +88,10 @@ pub struct Receipt {
     pub discounts: Vec<OrderDiscount>,
     /// Sums.
     pub totals: Totals,
-    /// Payment.
+    /// What gift cards paid of the total.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gift_cards: Vec<GiftCardPart>,
+    /// Payment of the rest.
     pub payment: OrderPayment,
     /// Shipping, one entry for each group.
     pub shipping: Vec<OrderShipping>,
@@ -105,6 +109,14 @@ pub struct Receipt {
     pub trace: Vec<TraceEntry>,
     /// Cart it was made from.
     pub cart: String,
+}
+
+impl Receipt {
+    /// What the gateway was asked for, minor units: the total without what gift cards paid.
+    #[must_use]
+    pub fn due(&self) -> i64 {
+        self.totals.total - self.gift_cards.iter().map(|part| part.amount).sum::<i64>()
+    }
 }
 
 /// A line of an order.
@@ -150,8 +162,11 @@ impl OrderItem {
 pub struct OrderDiscount {
     /// `promotion`, `tier_benefit` or `loyalty_points`.
     pub kind: DiscountKind,
-    /// Code that brought it.
+    /// Code that brought it, as it was typed.
     pub code: Option<String>,
+    /// It is one of many codes of the promotion, each of which works a set number of times.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unique: bool,
     /// For people.
     pub title: String,
     /// Points it uses.
@@ -209,7 +224,7 @@ struct Body {
 }
 
 /// Reads an order row.
-pub(crate) fn from_row(row: &OrderRow) -> Result<Order, till_store::Error> {
+pub fn from_row(row: &OrderRow) -> Result<Order, till_store::Error> {
     let body: Body = parse(&row.body)?;
     Ok(Order {
         id: row.id.clone(),
@@ -232,7 +247,8 @@ impl CheckoutSteps {
         let settings: Settings = part(call, "settings")?;
         let totals = quote.totals.ok_or_else(|| StepFault::new("no-totals", "the quote has no totals"))?;
         let method = inputs.payment_method.clone();
-        let free = totals.total == 0;
+        let free = quote.due().is_some_and(|due| due.is_zero());
+        let by_card = free && !quote.gift_cards.is_empty();
         let receipt = Receipt {
             currency: quote.currency,
             items: inputs
@@ -258,19 +274,24 @@ impl CheckoutSteps {
                 .iter()
                 .map(|d| OrderDiscount {
                     kind: d.kind,
-                    code: d.code.clone(),
+                    code: d.code.as_ref().map(|code| inputs.typed(code).to_owned()),
+                    unique: d.code.as_ref().is_some_and(|code| inputs.typed(code) != code),
                     title: d.title.clone(),
                     points: d.points,
                     amount: d.amount,
                 })
                 .collect(),
             totals,
+            gift_cards: quote.gift_cards.clone(),
             payment: OrderPayment {
                 attempt: String::new(),
                 reference: String::new(),
-                method: method.as_ref().map(|m| m.kind.clone()).unwrap_or_default(),
-                status: if free { "NONE" } else { "PENDING" }.to_owned(),
-                last4: method.as_ref().map(|m| m.last4.clone()).unwrap_or_default(),
+                method: match &method {
+                    _ if by_card => "gift_card".to_owned(),
+                    method => method.as_ref().map(|m| m.kind.clone()).unwrap_or_default(),
+                },
+                status: if free && !by_card { "NONE" } else { "PENDING" }.to_owned(),
+                last4: method.as_ref().filter(|_| !free).map(|m| m.last4.clone()).unwrap_or_default(),
             },
             shipping: quote
                 .shipping
@@ -381,6 +402,9 @@ impl CheckoutSteps {
         let paid = paid.map(|(key, attempt)| (key.clone(), attempt.clone()));
         let moved = advance(tx, call, PENDING_PAYMENT, CONFIRMED, PAID, |receipt| {
             receipt.points_balance = Some(balance);
+            if !receipt.gift_cards.is_empty() && receipt.due() == 0 {
+                receipt.payment.status = "COMPLETED".to_owned();
+            }
             if let Some((key, attempt)) = &paid {
                 receipt.payment.attempt.clone_from(key);
                 receipt.payment.reference =

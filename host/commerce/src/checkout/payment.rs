@@ -313,7 +313,7 @@ impl CheckoutSteps {
         let quote: Quote = part(call, "quote")?;
         let settings: Settings = part(call, "settings")?;
         let payment: Payment = maybe(call, "payment")?.unwrap_or_default();
-        let total = quote.total().ok_or_else(|| StepFault::new("no-totals", "the quote has no totals"))?;
+        let due = quote.due().ok_or_else(|| StepFault::new("no-totals", "the quote has no totals"))?;
         let method =
             inputs.payment_method.clone().ok_or_else(|| StepFault::new("no-method", "no payment method"))?;
         let customer = inputs.customer.clone().unwrap_or_default();
@@ -333,8 +333,8 @@ impl CheckoutSteps {
         let record = payment.attempts.get(&call.key).cloned().unwrap_or_else(|| AttemptRecord {
             operation: operation.to_owned(),
             state: String::new(),
-            amount: total.minor(),
-            currency: total.currency().code().to_owned(),
+            amount: due.minor(),
+            currency: due.currency().code().to_owned(),
             references: prepared(call),
             gateway_state: None,
             binding: bound.digest.clone(),
@@ -390,7 +390,7 @@ impl CheckoutSteps {
         }
         let inputs: Inputs = part(call, "snapshot")?;
         let quote: Quote = part(call, "quote")?;
-        let total = quote.total().ok_or_else(|| StepFault::new("no-totals", "the quote has no totals"))?;
+        let due = quote.due().ok_or_else(|| StepFault::new("no-totals", "the quote has no totals"))?;
         let method = inputs.payment_method.unwrap_or_else(|| crate::quote::PaymentMethodInput {
             id: String::new(),
             kind: String::new(),
@@ -400,8 +400,8 @@ impl CheckoutSteps {
         Ok(AttemptRecord {
             operation: "authorize".to_owned(),
             state: "unknown".to_owned(),
-            amount: total.minor(),
-            currency: total.currency().code().to_owned(),
+            amount: due.minor(),
+            currency: due.currency().code().to_owned(),
             references: prepared(call),
             gateway_state: None,
             binding: String::new(),

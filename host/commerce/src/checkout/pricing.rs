@@ -9,19 +9,19 @@ use till_engine::step::{StepCall, StepFault, StepResult};
 use till_registry::Bound;
 use till_sandbox::wit::types::CallContext;
 use till_sandbox::{Call, Slot};
-use till_store::Error as StoreError;
+use till_store::{Error as StoreError, Tx};
 
 use super::context::{ClientInputs, Session, Shown, Submit, json as to_json, maybe, part};
 use super::steps::CheckoutSteps;
 use crate::ask::{self, Asker};
 use crate::inventory::{self, Warehouse};
 use crate::quote::{
-    BrokenPromise, CodeInput, CustomerInput, Inputs, LineInput, PaymentMethodInput, Quote, Stage, points,
+    BrokenPromise, CustomerInput, HOST, Inputs, LineInput, PaymentMethodInput, Quote, Stage, points,
     requirements, total,
 };
 use crate::settings::Settings;
 use crate::trial::shadow::Made;
-use crate::{cart, catalog};
+use crate::{cart, catalog, gift_card, promotions};
 
 pub(crate) fn database(error: StoreError) -> StepFault {
     StepFault::Database(error.to_string())
@@ -31,117 +31,132 @@ fn broken(error: &BrokenPromise) -> StepFault {
     StepFault::new("broken-promise", error.to_string())
 }
 
+/// What a quote of this cart depends on, with the version of the cart. None: the cart is gone.
+pub(crate) async fn snapshot_of(
+    tx: &mut Tx,
+    merchant: &str,
+    session: &Session,
+    settings: &Settings,
+    client: ClientInputs,
+    now_us: i64,
+) -> Result<Option<(Inputs, i64)>, StoreError> {
+    let cart = cart::by_id(tx, merchant, &session.cart).await?;
+    let Some(cart) = cart else { return Ok(None) };
+    let (customer, orders, balance, lifetime) = catalog::customer(tx, merchant, &session.customer).await?;
+    let customer = customer.in_tier(settings, lifetime);
+    let mut lines = Vec::with_capacity(cart.items.len());
+    let mut stock = Vec::with_capacity(cart.items.len());
+    for item in &cart.items {
+        let product = catalog::product(tx, merchant, &item.product).await?;
+        let article = product.as_ref().and_then(|p| p.article(&item.sku));
+        stock.push(catalog::availability(tx, merchant, &item.sku).await?);
+        let stocked = product.as_ref().is_none_or(|p| p.stocked);
+        lines.push(LineInput {
+            id: item.id.clone(),
+            product: item.product.clone(),
+            variant: article.as_ref().filter(|a| a.variant).map(|a| a.sku.clone()),
+            sku: item.sku.clone(),
+            title: article.as_ref().map_or_else(|| item.name.clone(), |a| a.name.clone()),
+            quantity: item.quantity,
+            kind: product.as_ref().map(|p| p.kind).unwrap_or_default(),
+            parent: None,
+            catalog_price: article.as_ref().map_or(item.unit_price, |a| a.price),
+            compare_at: article.as_ref().and_then(|a| a.compare_at),
+            includes_tax: settings.prices_include_tax,
+            tax_class: product.as_ref().map_or_else(|| "standard".to_owned(), |p| p.tax_class.clone()),
+            weight_g: article.as_ref().map_or(0, |a| a.weight_g),
+            size_mm: None,
+            categories: product.as_ref().map(|p| p.categories.clone()).unwrap_or_default(),
+            tags: product.as_ref().map(|p| p.tags.clone()).unwrap_or_default(),
+            warehouse: item.warehouse.clone(),
+            parts: vec![],
+            // Counted below, where it is taken from.
+            stock: stocked.then_some(0),
+            // In another currency its digits are another price: it cannot be sold in this session.
+            withdrawn: product.as_ref().is_none_or(|p| !p.reaches() || p.currency != settings.currency)
+                || article.as_ref().is_none_or(|a| !a.active),
+            attributes: article.map(|a| a.options).unwrap_or_default(),
+        });
+    }
+    let saved = |kind: &str| {
+        customer
+            .addresses
+            .iter()
+            .filter(|a| a.kind == kind)
+            .max_by_key(|a| a.default)
+            .map(|a| a.address.clone())
+    };
+    let shipping_address = client.shipping_address.or_else(|| saved("shipping"));
+    let described = inventory::warehouses(tx, merchant).await?;
+    inventory::place(&mut lines, &stock, &described, shipping_address.as_ref(), &settings.inventory);
+    let leaves = |one: &Warehouse| {
+        lines.iter().flat_map(LineInput::places).any(|(from, _)| from == Some(one.id.as_str()))
+    };
+    let origins = described.iter().filter(|one| leaves(one) && !one.address.missing().contains(&"country"));
+    let warehouses = origins.map(|one| (one.id.clone(), one.address.clone())).collect();
+    let method = match &client.payment_method {
+        Some(id) => customer.payment_methods.iter().find(|m| m.id == *id),
+        None => customer.payment_methods.iter().find(|m| m.default),
+    };
+    let inputs = Inputs {
+        cart: cart.id.clone(),
+        currency: settings.currency,
+        now_ms: u64::try_from(now_us / 1000).unwrap_or(0),
+        lines,
+        customer: Some(CustomerInput {
+            id: customer.id.clone(),
+            groups: customer.groups.clone(),
+            tier: customer.tier.clone(),
+            tags: customer.tags.clone(),
+            orders_count: u32::try_from(orders).unwrap_or(u32::MAX),
+            points_balance: u64::try_from(balance).unwrap_or(0),
+            tax_exemptions: vec![],
+        }),
+        codes: promotions::codes(tx, merchant, &client.codes).await?,
+        promotion_uses: promotions::uses(tx, merchant, &session.customer).await?,
+        campaigns: promotions::campaigns(tx, merchant, settings, now_us).await?,
+        points_to_use: client.points,
+        gift_cards: gift_card::read(tx, merchant, &client.gift_cards, settings.currency, now_us).await?,
+        billing_address: client
+            .billing_address
+            .or_else(|| saved("billing"))
+            .or_else(|| shipping_address.clone()),
+        shipping_address,
+        shipping_option: client.shipping_method,
+        shipping_options: std::collections::BTreeMap::new(),
+        payment_method: method.map(|m| PaymentMethodInput {
+            id: m.id.clone(),
+            kind: m.kind.clone(),
+            last4: m.last4.clone(),
+            brand: m.brand.clone(),
+        }),
+        notes: client.notes,
+        warehouses,
+    };
+    Ok(Some((inputs, cart.version)))
+}
+
 impl CheckoutSteps {
     /// Takes all that the quote depends on from our own database: cart, catalog, customer.
     pub(super) async fn snapshot(&self, call: &StepCall) -> Result<StepResult, StepFault> {
         let session: Session = part(call, "shop")?;
         let settings: Settings = part(call, "settings")?;
         let client: ClientInputs = maybe(call, "inputs")?.unwrap_or_default();
-        let mut tx = self.store.read().await.map_err(database)?;
-        let merchant = call.merchant.as_str();
-        let cart = cart::by_id(&mut tx, merchant, &session.cart).await.map_err(database)?;
-        let cart = cart.ok_or_else(|| StepFault::new("no-cart", format!("cart {} is gone", session.cart)))?;
-        let (customer, orders, balance) =
-            catalog::customer(&mut tx, merchant, &session.customer).await.map_err(database)?;
-        let mut lines = Vec::with_capacity(cart.items.len());
-        let mut stock = Vec::with_capacity(cart.items.len());
-        for item in &cart.items {
-            let product = catalog::product(&mut tx, merchant, &item.product).await.map_err(database)?;
-            let article = product.as_ref().and_then(|p| p.article(&item.sku));
-            stock.push(catalog::availability(&mut tx, merchant, &item.sku).await.map_err(database)?);
-            let stocked = product.as_ref().is_none_or(|p| p.stocked);
-            lines.push(LineInput {
-                id: item.id.clone(),
-                product: item.product.clone(),
-                variant: article.as_ref().filter(|a| a.variant).map(|a| a.sku.clone()),
-                sku: item.sku.clone(),
-                title: article.as_ref().map_or_else(|| item.name.clone(), |a| a.name.clone()),
-                quantity: item.quantity,
-                kind: product.as_ref().map(|p| p.kind).unwrap_or_default(),
-                parent: None,
-                catalog_price: article.as_ref().map_or(item.unit_price, |a| a.price),
-                compare_at: article.as_ref().and_then(|a| a.compare_at),
-                includes_tax: settings.prices_include_tax,
-                tax_class: product.as_ref().map_or_else(|| "standard".to_owned(), |p| p.tax_class.clone()),
-                weight_g: article.as_ref().map_or(0, |a| a.weight_g),
-                size_mm: None,
-                categories: product.as_ref().map(|p| p.categories.clone()).unwrap_or_default(),
-                tags: product.as_ref().map(|p| p.tags.clone()).unwrap_or_default(),
-                warehouse: item.warehouse.clone(),
-                parts: vec![],
-                // Counted below, where it is taken from.
-                stock: stocked.then_some(0),
-                // In another currency its digits are another price: it cannot be sold in this session.
-                withdrawn: product.as_ref().is_none_or(|p| !p.reaches() || p.currency != settings.currency)
-                    || article.as_ref().is_none_or(|a| !a.active),
-                attributes: article.map(|a| a.options).unwrap_or_default(),
-            });
-        }
-        let saved = |kind: &str| {
-            customer
-                .addresses
-                .iter()
-                .filter(|a| a.kind == kind)
-                .max_by_key(|a| a.default)
-                .map(|a| a.address.clone())
+        let read = {
+            let mut tx = self.store.read().await.map_err(database)?;
+            snapshot_of(&mut tx, &call.merchant, &session, &settings, client, call.now_us)
+                .await
+                .map_err(database)?
         };
-        let shipping_address = client.shipping_address.or_else(|| saved("shipping"));
-        let described = inventory::warehouses(&mut tx, merchant).await.map_err(database)?;
-        inventory::place(&mut lines, &stock, &described, shipping_address.as_ref(), &settings.inventory);
-        let leaves = |one: &Warehouse| {
-            lines.iter().flat_map(LineInput::places).any(|(from, _)| from == Some(one.id.as_str()))
-        };
-        let origins =
-            described.iter().filter(|one| leaves(one) && !one.address.missing().contains(&"country"));
-        let warehouses = origins.map(|one| (one.id.clone(), one.address.clone())).collect();
-        let method = match &client.payment_method {
-            Some(id) => customer.payment_methods.iter().find(|m| m.id == *id),
-            None => customer.payment_methods.iter().find(|m| m.default),
-        };
-        let inputs = Inputs {
-            cart: cart.id.clone(),
-            currency: settings.currency,
-            now_ms: u64::try_from(call.now_us / 1000).unwrap_or(0),
-            lines,
-            customer: Some(CustomerInput {
-                id: customer.id.clone(),
-                groups: customer.groups.clone(),
-                tier: customer.tier.clone(),
-                tags: customer.tags.clone(),
-                orders_count: u32::try_from(orders).unwrap_or(u32::MAX),
-                points_balance: u64::try_from(balance).unwrap_or(0),
-                tax_exemptions: vec![],
-            }),
-            codes: client
-                .codes
-                .iter()
-                .map(|code| CodeInput { code: code.clone(), uses_left: None, customer_uses_left: None })
-                .collect(),
-            promotion_uses: std::collections::BTreeMap::new(),
-            points_to_use: client.points,
-            billing_address: client
-                .billing_address
-                .or_else(|| saved("billing"))
-                .or_else(|| shipping_address.clone()),
-            shipping_address,
-            shipping_option: client.shipping_method,
-            shipping_options: std::collections::BTreeMap::new(),
-            payment_method: method.map(|m| PaymentMethodInput {
-                id: m.id.clone(),
-                kind: m.kind.clone(),
-                last4: m.last4.clone(),
-                brand: m.brand.clone(),
-            }),
-            notes: client.notes,
-            warehouses,
-        };
+        let (inputs, cart_version) =
+            read.ok_or_else(|| StepFault::new("no-cart", format!("cart {} is gone", session.cart)))?;
         if let Err(error) = inputs.check(&settings.limits) {
             let problem = json!({ "code": "invalid-inputs", "text": error.to_string() });
             return Ok(StepResult::outcome("refused").patch(json!({ "problem": problem, "submit": null })));
         }
         let snapshot = to_json(&inputs)?;
         let before = call.context.get("snapshot").cloned().unwrap_or(Value::Null);
-        let mut patch = json!({ "cart_version": cart.version });
+        let mut patch = json!({ "cart_version": cart_version });
         let change = if before.is_null() { snapshot } else { diff(&before, &snapshot) };
         // Null would take the snapshot out.
         if !change.is_null() {
@@ -219,24 +234,44 @@ impl CheckoutSteps {
             .collect();
         let submit: Option<Submit> = maybe(call, "submit")?;
         let by: Vec<&str> = quote.priced_by.iter().map(|by| by.digest.as_str()).collect();
-        let now = Shown { total: totals.total, by: request_hash(&by) };
+        let due = quote.due().map_or(0, |due| due.minor());
+        let cards: Vec<String> = inputs.gift_cards.iter().map(|card| card.id.clone()).collect();
+        let now = Shown { total: totals.total, by: request_hash(&by), due: Some((due, cards)) };
         let before: Option<Shown> = maybe(call, "shown")?;
         // Other components than those of the quote that the shopper saw, because one was revoked: the price they
         // make is a conflict even where the shopper sent no price to compare with.
-        let swapped = before.is_some_and(|shown| shown.by != now.by && shown.total != now.total);
+        let swapped = before.as_ref().is_some_and(|shown| shown.by != now.by && shown.total != now.total);
+        // The same cards pay less than the shopper saw: the rest would be charged unseen.
+        let drained = before.is_some_and(|shown| match (&shown.due, &now.due) {
+            (Some((was, cards)), Some((is, now_given))) => {
+                cards == now_given && shown.total == now.total && is > was
+            }
+            _ => false,
+        });
         let mut patch = quote_patch(call, &quote)?;
         patch["quote_token"] = json!(token);
-        patch["free"] = json!(totals.total == 0);
+        patch["free"] = json!(quote.due().is_some_and(|due| due.is_zero()));
         patch["shown"] = to_json(&now)?;
         let Some(submit) = submit else { return Ok(StepResult::outcome("ok").patch(patch)) };
         let changed = submit.expected_total.is_some_and(|e| e != totals.total)
             || submit.quote.as_ref().is_some_and(|q| *q != token)
-            || swapped;
+            || swapped
+            || drained;
         if !missing.is_empty() {
             patch["problem"] =
                 json!({ "code": "incomplete", "missing": to_json(&missing)?, "hash": submit.hash });
             patch["submit"] = Value::Null;
             return Ok(StepResult::outcome("incomplete").patch(patch));
+        }
+        // A code that was good when it was shown: what it would have taken off must not be charged unseen.
+        let used_up = quote
+            .messages
+            .iter()
+            .find(|message| message.by == HOST && promotions::USED_UP.contains(&message.code.as_str()));
+        if let Some(message) = used_up {
+            patch["problem"] = json!({ "code": "code-used-up", "text": message.text, "hash": submit.hash });
+            patch["submit"] = Value::Null;
+            return Ok(StepResult::outcome("changed").patch(patch));
         }
         if changed {
             patch["problem"] = json!({ "code": "quote-changed", "quote": token, "total": totals.total, "hash": submit.hash });

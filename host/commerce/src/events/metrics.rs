@@ -38,9 +38,9 @@ pub(super) fn of_order(order: &Order, at_us: i64) -> Vec<MetricRow> {
     let items = receipt.items.iter();
     rows.extend(items.map(|item| metric("product", &item.product, i64::from(item.quantity), item.total)));
     let promotions = receipt.discounts.iter().filter(|off| off.kind == DiscountKind::Promotion);
-    rows.extend(
-        promotions.map(|off| metric("promotion", off.code.as_deref().unwrap_or(&off.title), 1, off.amount)),
-    );
+    rows.extend(promotions.map(|off| {
+        metric("promotion", off.code.as_deref().filter(|_| !off.unique).unwrap_or(&off.title), 1, off.amount)
+    }));
     rows
 }
 

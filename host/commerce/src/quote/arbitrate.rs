@@ -13,8 +13,8 @@ use till_sandbox::wit::promotion::{Base, Candidate, Target, Value};
 use super::promise::sum;
 use super::promotions::because;
 use super::{
-    BrokenPromise, Discount, DiscountKind, HOST, Inputs, Message, MessageKind, Offer, Quote, QuoteLine,
-    Reason, Severity, Share, Stage, TraceEntry, What,
+    BrokenPromise, CampaignInput, Discount, DiscountKind, HOST, Inputs, Message, MessageKind, Offer, Quote,
+    QuoteLine, Reason, Severity, Share, Stage, TraceEntry, What,
 };
 
 /// Leads the promotion id of a tier's benefits.
@@ -93,7 +93,8 @@ pub(super) fn goods(inputs: &Inputs, mut quote: Quote) -> Result<Quote, BrokenPr
             stronger.iter().map(|other| &offers[*other].candidate).find(|other| !combine(candidate, other));
         let refused = clash
             .map(|other| Reason::new("not-combinable", &format!("not combined with {}", other.promotion)))
-            .or_else(|| used_up(inputs, candidate));
+            .or_else(|| used_up(inputs, candidate))
+            .or_else(|| campaign_of(inputs, candidate).and_then(|campaign| campaign.refused.clone()));
         if let Some(reason) = refused {
             let entry = TraceEntry::new(Stage::Promotions, &offers[at].by, What::NotApplied);
             quote.note(entry.of(&candidate.promotion).because(vec![reason]));
@@ -104,7 +105,13 @@ pub(super) fn goods(inputs: &Inputs, mut quote: Quote) -> Result<Quote, BrokenPr
             None => true, // On shipping: its amount is known when the option is.
             Some(slots) => {
                 let parts = grant(&quote, &offers[at].candidate, &slots)?;
-                take(&mut quote, &offers[at], &slots, &parts, Stage::Promotions)?
+                if over_budget(inputs, &quote, &offers[at].candidate, sum(parts.iter().copied())?)? {
+                    let entry = TraceEntry::new(Stage::Promotions, &offers[at].by, What::NotApplied);
+                    quote.note(entry.of(&offers[at].candidate.promotion).because(vec![budget_used_up()]));
+                    false
+                } else {
+                    take(&mut quote, &offers[at], &slots, &parts, Stage::Promotions)?
+                }
             }
         };
         if offers[at].accepted {
@@ -144,6 +151,29 @@ fn used_up(inputs: &Inputs, candidate: &Candidate) -> Option<Reason> {
         return Some(Reason::new("used-by-customer", "You have used this offer before."));
     }
     None
+}
+
+/// The campaign that covers a candidate.
+fn campaign_of<'a>(inputs: &'a Inputs, candidate: &Candidate) -> Option<&'a CampaignInput> {
+    inputs.campaigns.iter().find(|campaign| campaign.promotions.contains(&candidate.promotion))
+}
+
+/// Why a campaign gives nothing more.
+pub(crate) fn budget_used_up() -> Reason {
+    Reason::new("campaign-used-up", "This offer has been used up.")
+}
+
+/// With this amount the candidate's campaign would take off more than its budget has left.
+fn over_budget(
+    inputs: &Inputs,
+    quote: &Quote,
+    candidate: &Candidate,
+    amount: i64,
+) -> Result<bool, BrokenPromise> {
+    let Some(campaign) = campaign_of(inputs, candidate) else { return Ok(false) };
+    let Some(left) = campaign.left else { return Ok(false) };
+    let taken = quote.discounts.iter().filter(|off| campaign.promotions.contains(&off.promotion));
+    Ok(sum(taken.map(|off| off.amount).chain([amount]))? > left)
 }
 
 /// Where a candidate on goods takes from; none for one on shipping.
@@ -282,7 +312,9 @@ fn tell_codes(inputs: &Inputs, quote: &mut Quote) {
             let refused = entry.what == What::Refused && entry.subject.as_ref() == Some(&code.code);
             refused || (entry.what == What::NotApplied && offered.is_some() && entry.subject == offered)
         };
+        let refused = code.refused.clone();
         let reason = quote.trace.iter().filter(told).find_map(|entry| entry.reasons.first()).cloned();
+        let reason = refused.or(reason);
         let (name, text) = match &reason {
             Some(reason) => (reason.code.as_str(), reason.text.as_str()),
             None => ("code-unknown", "This code is not known."),

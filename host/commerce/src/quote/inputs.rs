@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use till_model::money::Currency;
 use till_sandbox::wit::types as wit;
 
-use super::Quote;
+use super::{Quote, Reason};
+use crate::gift_card::{CARDS_MAX, GiftCardInput};
 use crate::inventory::choose::{Part, places};
 use crate::settings::CartLimits;
 
@@ -36,9 +37,15 @@ pub struct Inputs {
     /// Uses so far of promotions that are counted, by promotion id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub promotion_uses: BTreeMap<String, UsesInput>,
+    /// Campaigns, with what they may still give.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub campaigns: Vec<CampaignInput>,
     /// Loyalty points the shopper wants to use.
     #[serde(default)]
     pub points_to_use: u64,
+    /// Gift cards that pay, in the shopper's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gift_cards: Vec<GiftCardInput>,
     /// Where the goods go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shipping_address: Option<Address>,
@@ -182,6 +189,12 @@ pub struct CustomerInput {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CodeInput {
+    /// What the shopper typed, where it is a code of its own that stands for `code`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub typed: Option<String>,
+    /// The host refuses it, with this reason: no component is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Reason>,
     /// As typed, without blanks around it.
     pub code: String,
     /// Uses left over all customers. None: not counted.
@@ -190,6 +203,42 @@ pub struct CodeInput {
     /// Uses left for this customer. None: not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_uses_left: Option<u64>,
+}
+
+impl CodeInput {
+    /// A code of which the host knows nothing.
+    #[must_use]
+    pub fn new(code: &str) -> CodeInput {
+        CodeInput {
+            code: code.to_owned(),
+            typed: None,
+            refused: None,
+            uses_left: None,
+            customer_uses_left: None,
+        }
+    }
+
+    /// As the shopper knows it.
+    #[must_use]
+    pub fn typed(&self) -> &str {
+        self.typed.as_deref().unwrap_or(&self.code)
+    }
+}
+
+/// A campaign as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CampaignInput {
+    /// Id.
+    pub id: String,
+    /// Promotions it covers.
+    pub promotions: Vec<String>,
+    /// Why it gives nothing now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Reason>,
+    /// What it may still take off, minor units; none: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<i64>,
 }
 
 /// Uses of a promotion so far, holds included.
@@ -326,6 +375,7 @@ impl Inputs {
         };
         within("$.lines", self.lines.len(), limits.lines_max)?;
         within("$.codes", self.codes.len(), limits.codes_max)?;
+        within("$.gift_cards", self.gift_cards.len(), CARDS_MAX as u32)?;
         within("$.notes", self.notes.chars().count(), limits.notes_chars_max)?;
         let mut ids = HashSet::new();
         for line in &self.lines {
@@ -349,6 +399,12 @@ impl Inputs {
             Some(index) => Err(InputError::Twice { field: format!("$.codes[{index}]") }),
             None => Ok(()),
         }
+    }
+
+    /// A code of the quote as the shopper typed it.
+    #[must_use]
+    pub fn typed<'a>(&'a self, code: &'a str) -> &'a str {
+        self.codes.iter().find(|input| input.code == code).map_or(code, CodeInput::typed)
     }
 
     /// The line of that id.
@@ -380,6 +436,7 @@ impl Inputs {
             codes: self
                 .codes
                 .iter()
+                .filter(|code| code.refused.is_none())
                 .map(|code| wit::Code {
                     code: code.code.clone(),
                     uses_left: code.uses_left,

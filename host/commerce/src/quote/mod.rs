@@ -30,11 +30,14 @@ use till_model::id::Digest;
 use till_model::money::{Allocation, Currency, Money, Rounding, TaxRounding};
 use till_sandbox::wit::promotion as wit_promotion;
 
+use crate::gift_card::GiftCardPart;
 use crate::settings::{Settings, TierBenefit};
 
+pub(crate) use arbitrate::budget_used_up;
 pub use entries::{Entry, EntryKind};
 pub use inputs::{
-    Address, CodeInput, CustomerInput, InputError, Inputs, Kind, LineInput, PaymentMethodInput, UsesInput,
+    Address, CampaignInput, CodeInput, CustomerInput, InputError, Inputs, Kind, LineInput,
+    PaymentMethodInput, UsesInput,
 };
 pub use promise::{BrokenPromise, ITEMS_MAX, Rule};
 pub use requirements::{Requirement, Who, requirements, unpriced};
@@ -142,6 +145,9 @@ pub struct Quote {
     /// Sums; none until the last stage ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub totals: Option<Totals>,
+    /// What gift cards pay of the total.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gift_cards: Vec<GiftCardPart>,
     /// What people should know beside the result.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub messages: Vec<Message>,
@@ -444,6 +450,7 @@ impl Quote {
             shipping: Vec::new(),
             taxes: Vec::new(),
             totals: None,
+            gift_cards: Vec::new(),
             messages: Vec::new(),
             trace: Vec::new(),
         }
@@ -453,6 +460,13 @@ impl Quote {
     #[must_use]
     pub fn money(&self, minor: i64) -> Money {
         Money::from_minor(minor, self.currency)
+    }
+
+    /// What is left to be paid when the gift cards have paid, once the last stage ran.
+    #[must_use]
+    pub fn due(&self) -> Option<Money> {
+        let by_card = self.gift_cards.iter().map(|part| part.amount).fold(0, i64::saturating_add);
+        self.totals.map(|totals| self.money(totals.total.saturating_sub(by_card)))
     }
 
     /// What is to be paid, once the last stage ran.
@@ -530,6 +544,8 @@ impl Quote {
             shipping: Vec<Chosen<'a>>,
             taxes: &'a [Tax],
             totals: Option<Totals>,
+            #[serde(skip_serializing_if = "<[GiftCardPart]>::is_empty")]
+            gift_cards: &'a [GiftCardPart],
         }
         let priced = Priced {
             format: self.format,
@@ -560,6 +576,7 @@ impl Quote {
                 .collect(),
             taxes: &self.taxes,
             totals: self.totals,
+            gift_cards: &self.gift_cards,
         };
         Digest::of(&serde_json::to_vec(&priced).expect("text, numbers and lists always become JSON"))
     }
@@ -570,6 +587,7 @@ impl Quote {
         self.messages.retain(|message| message.stage < stage);
         self.trace.retain(|entry| entry.stage < stage);
         self.totals = None;
+        self.gift_cards.clear();
         if stage <= Stage::Price {
             self.lines.clear();
         }

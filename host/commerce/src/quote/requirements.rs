@@ -68,12 +68,18 @@ pub fn requirements(inputs: &Inputs, quote: &Quote) -> Vec<Requirement> {
         }
     }
     address(inputs.billing_address.as_ref(), false, "billing-address", "$.billing_address", &mut need);
-    match quote.totals {
+    match quote.due() {
         None => need("quote-incomplete", "$".to_owned(), Who::Client),
-        Some(totals) if totals.total > 0 && inputs.payment_method.is_none() => {
+        Some(due) if !due.is_zero() && inputs.payment_method.is_none() => {
             need("payment-method", "$.payment_method".to_owned(), Who::Buyer);
         }
         Some(_) => {}
+    }
+    // What the shopper meant to pay by card must not be asked of another means of payment.
+    for (at, card) in inputs.gift_cards.iter().enumerate() {
+        if let Some(code) = &card.refused {
+            need(code, format!("$.gift_cards[{at}]"), Who::Buyer);
+        }
     }
     let errors = quote.messages.iter().filter(|message| message.kind == MessageKind::Error);
     for message in errors.filter(|message| message.by != HOST) {

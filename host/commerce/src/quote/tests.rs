@@ -42,8 +42,9 @@ fn demo() -> Inputs {
             points_balance: 1_250,
             ..CustomerInput::default()
         }),
-        codes: vec![CodeInput { code: "SUMMER2024".to_owned(), uses_left: None, customer_uses_left: None }],
+        codes: vec![CodeInput::new("SUMMER2024")],
         promotion_uses: Default::default(),
+        campaigns: vec![],
         points_to_use: 500,
         shipping_address: Some(address()),
         billing_address: Some(address()),
@@ -55,6 +56,7 @@ fn demo() -> Inputs {
             last4: "4242".to_owned(),
             brand: "visa".to_owned(),
         }),
+        gift_cards: vec![],
         notes: String::new(),
         warehouses: Default::default(),
     }
@@ -382,7 +384,7 @@ fn units_can_be_free_or_have_a_new_price_up_to_a_cap() {
 fn used_up_promotions_and_codes_are_told() {
     let mut inputs = demo();
     inputs.codes[0].uses_left = Some(0);
-    inputs.codes.push(CodeInput { code: "NONSENSE".to_owned(), uses_left: None, customer_uses_left: None });
+    inputs.codes.push(CodeInput::new("NONSENSE"));
     let quote = goods(&Settings::default(), &inputs, &demo_answers()).unwrap();
     let told = quote.messages.iter().map(|message| (message.code.as_str(), message.path.as_deref().unwrap()));
     assert_eq!(told.collect::<Vec<_>>(), [("used-up", "$.codes[0]"), ("code-unknown", "$.codes[1]")]);

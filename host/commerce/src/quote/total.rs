@@ -2,12 +2,13 @@
 
 use super::promise::{promise, sum};
 use super::{BrokenPromise, Inputs, Quote, Rule, ShippingGroup, Stage, TaxedItem, Totals};
+use crate::gift_card;
 
 /// Adds up and checks. Points are earned for each whole major unit of the total: 471.17 USD earns 471.
 ///
 /// # Errors
 /// The rule `overflow`; the rule `sums-add-up` would be a fault of ours.
-pub fn apply(_inputs: &Inputs, mut quote: Quote) -> Result<Quote, BrokenPromise> {
+pub fn apply(inputs: &Inputs, mut quote: Quote) -> Result<Quote, BrokenPromise> {
     quote.reset_from(Stage::Total);
     let chosen = || quote.shipping.iter().filter_map(ShippingGroup::selected_option);
     let subtotal = sum(quote.lines.iter().map(|line| line.total))?;
@@ -28,6 +29,7 @@ pub fn apply(_inputs: &Inputs, mut quote: Quote) -> Result<Quote, BrokenPromise>
         points_used: quote.discounts.iter().map(|off| off.points).sum(),
         points_earned: if quote.policies.points_enabled { earned } else { 0 },
     });
+    gift_card::pay(&inputs.gift_cards, &mut quote);
     audit(&quote)?;
     Ok(quote)
 }
@@ -81,5 +83,8 @@ pub fn audit(quote: &Quote) -> Result<(), BrokenPromise> {
         return Err(BrokenPromise { rule: Rule::SumsAddUp, detail: "the quote has no totals".to_owned() });
     };
     equal("the sum of", "what is paid", sum(payable)?, totals.total)?;
-    promise(Rule::SumsAddUp, totals.total >= 0, || format!("total {}", totals.total))
+    promise(Rule::SumsAddUp, totals.total >= 0, || format!("total {}", totals.total))?;
+    let by_card = sum(quote.gift_cards.iter().map(|part| part.amount))?;
+    let sane = by_card <= totals.total && quote.gift_cards.iter().all(|part| part.amount > 0);
+    promise(Rule::SumsAddUp, sane, || format!("gift cards pay {by_card} of {}", totals.total))
 }

@@ -67,12 +67,12 @@ pub struct Message {
 }
 
 impl Message {
-    pub(super) fn new(by: &str, kind: MessageKind, severity: Severity, code: &str, text: &str) -> Message {
+    pub(crate) fn new(by: &str, kind: MessageKind, severity: Severity, code: &str, text: &str) -> Message {
         let (by, code, text) = (by.to_owned(), cut(code), cut(text));
         Message { stage: Stage::Price, by, kind, severity, code, path: None, text }
     }
 
-    pub(super) fn about(self, path: impl Into<String>) -> Message {
+    pub(crate) fn about(self, path: impl Into<String>) -> Message {
         Message { path: Some(cut(&path.into())), ..self }
     }
 
@@ -103,7 +103,7 @@ pub struct Reason {
 }
 
 impl Reason {
-    pub(super) fn new(code: &str, text: &str) -> Reason {
+    pub(crate) fn new(code: &str, text: &str) -> Reason {
         Reason { code: cut(code), text: cut(text) }
     }
 
@@ -186,7 +186,7 @@ pub struct TraceEntry {
 }
 
 impl TraceEntry {
-    pub(super) fn new(stage: Stage, by: &str, what: What) -> TraceEntry {
+    pub(crate) fn new(stage: Stage, by: &str, what: What) -> TraceEntry {
         let (by, reasons, missing) = (by.to_owned(), Vec::new(), Vec::new());
         TraceEntry { stage, by, what, subject: None, amount: None, reasons, missing }
     }
@@ -209,7 +209,7 @@ impl TraceEntry {
 }
 
 impl Quote {
-    pub(super) fn say(&mut self, stage: Stage, message: Message) {
+    pub(crate) fn say(&mut self, stage: Stage, message: Message) {
         let message = Message { stage, ..message };
         if self.messages.len() < MESSAGES_MAX {
             self.messages.push(message);
@@ -226,7 +226,7 @@ impl Quote {
         }
     }
 
-    pub(super) fn note(&mut self, entry: TraceEntry) {
+    pub(crate) fn note(&mut self, entry: TraceEntry) {
         match self.trace.len() {
             len if len < TRACE_MAX => self.trace.push(entry),
             TRACE_MAX => self.trace.push(TraceEntry::new(entry.stage, super::HOST, What::Cut)),

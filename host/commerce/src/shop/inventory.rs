@@ -98,13 +98,13 @@ pub struct Reservation {
 }
 
 /// A command of somebody of the merchant: who, and the key under which it is done once.
-struct Command<'a> {
-    merchant: &'a str,
-    who: &'a str,
-    operation: &'static str,
-    key: Option<&'a str>,
+pub(super) struct Command<'a> {
+    pub(super) merchant: &'a str,
+    pub(super) who: &'a str,
+    pub(super) operation: &'static str,
+    pub(super) key: Option<&'a str>,
     /// What is asked for, as text.
-    what: String,
+    pub(super) what: String,
 }
 
 impl Shop {
@@ -380,7 +380,7 @@ impl Shop {
     }
 
     /// Does a command in one transaction, all or nothing, and again when somebody else came in between.
-    async fn atomic<T, F>(&self, merchant: &str, job: F) -> Result<T, ShopError>
+    pub(super) async fn atomic<T, F>(&self, merchant: &str, job: F) -> Result<T, ShopError>
     where
         T: Send + 'static,
         F: for<'a> Fn(&'a mut Tx, String) -> BoxFuture<'a, Result<T, ShopError>> + Send + Sync + 'static,
@@ -418,7 +418,7 @@ impl Shop {
 
     /// Does a command under a fresh id, once under its key: repeated, `again` tells what it came to. A refused one leaves
     /// its key free.
-    async fn once<T, F, G>(&self, command: Command<'_>, job: F, again: G) -> Result<T, ShopError>
+    pub(super) async fn once<T, F, G>(&self, command: Command<'_>, job: F, again: G) -> Result<T, ShopError>
     where
         T: Send + 'static,
         F: for<'a> Fn(&'a mut Tx, String) -> BoxFuture<'a, Result<T, ShopError>> + Send + Sync + 'static,
@@ -428,7 +428,11 @@ impl Shop {
             + 'static,
     {
         let Command { merchant, who, operation, key, what } = command;
-        let start = if operation == "inventory.reserve" { "res" } else { "mov" };
+        let start = match operation {
+            "inventory.reserve" => "res",
+            "gift-card.issue" => "gc",
+            _ => "mov",
+        };
         let (who, key, now_us) = (who.to_owned(), key.map(str::to_owned), self.now_us());
         let hash = request_hash(&[operation, &what]);
         let (job, again) = (Arc::new(job), Arc::new(again));

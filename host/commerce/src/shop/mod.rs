@@ -4,11 +4,14 @@
 //! `session.rs`, `webhook.rs` and `admin.rs` the commands, by who gives them.
 
 mod admin;
+mod campaigns;
 mod cart;
 mod catalog;
 mod fulfilment;
+mod gift_cards;
 mod inventory;
 mod kept;
+mod loyalty;
 mod rate;
 mod session;
 mod trial;
@@ -100,6 +103,17 @@ pub enum ShopError {
     /// There is less stock than is wanted: every line of which there is.
     #[error("hold what is wanted: {} lines are short", .0.len())]
     Short(Vec<ShortItem>),
+    /// No gift card has this code, or it is void.
+    #[error("find a gift card of this code")]
+    UnknownGiftCard,
+    /// Too many wrong tries.
+    #[error("try again: {why}")]
+    TooOften {
+        /// Of what.
+        why: String,
+        /// Seconds until it can be tried again.
+        after_s: u64,
+    },
     /// A webhook whose signature does not match.
     #[error("verify the webhook")]
     Forged,
@@ -207,11 +221,16 @@ pub struct Shop {
     carts: kept::Kept,
     products: catalog::Products,
     rates: rate::Rates,
+    guesses: gift_cards::Guesses,
 }
 
+pub(crate) use campaigns::CAMPAIGNS_MAX;
+pub use campaigns::{CAMPAIGN_PROMOTIONS_MAX, CODES_MAX, CodesWanted};
 pub use catalog::Shown;
 pub use fulfilment::{FEEDBACK_CHARS_MAX, Feedback, ParcelCommand, ProductFeedback, Review, Tracking};
+pub use gift_cards::{CardIssue, ISSUED_AT_ONCE_MAX as CARDS_ISSUED_MAX, IssuedCard};
 pub use inventory::{ItemWanted, Reservation, ShortItem, StockChange};
+pub use loyalty::Loyalty;
 pub use rate::Allowance;
 
 impl Shop {
@@ -224,7 +243,8 @@ impl Shop {
     ) -> Shop {
         let (carts, products) = (kept::Kept::default(), catalog::Products::new());
         let rates = rate::Rates::new(&store);
-        Shop { store, registry, runner, numbers, carts, products, rates }
+        let guesses = gift_cards::Guesses::default();
+        Shop { store, registry, runner, numbers, carts, products, rates, guesses }
     }
 
     fn now_us(&self) -> i64 {

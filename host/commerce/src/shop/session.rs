@@ -103,6 +103,10 @@ impl Shop {
             return Err(ShopError::Version { expected, found: loaded.instance.version });
         }
         self.still_open(id, &loaded.instance)?;
+        let guesses = inputs.contains_key("gift_cards");
+        if guesses {
+            self.may_guess(merchant, customer)?;
+        }
         let uid = loaded.instance.uid;
         let answer = self
             .command(
@@ -115,7 +119,11 @@ impl Shop {
             )
             .await?;
         self.taken(id, merchant, uid, answer, EDIT_WAIT).await?;
-        self.session(merchant, customer, id).await
+        let view = self.session(merchant, customer, id).await?;
+        if guesses {
+            self.guessed(merchant, customer, view.quote.as_ref());
+        }
+        Ok(view)
     }
 
     /// Submits a session and waits for the outcome, at most `wait`.
@@ -128,6 +136,10 @@ impl Shop {
         wait: Duration,
     ) -> Result<SessionView, ShopError> {
         check_inputs(&submit.inputs)?;
+        let guesses = submit.inputs.contains_key("gift_cards");
+        if guesses {
+            self.may_guess(merchant, customer)?;
+        }
         self.numbers.reserve(merchant, self.now_us()).await?;
         for _ in 0..RACES_MAX {
             let loaded = self.own(merchant, customer, id).await?;
@@ -164,7 +176,11 @@ impl Shop {
                 SignalAnswer::Busy(_) => tokio::time::sleep(Duration::from_millis(5)).await,
                 answer => {
                     self.taken(id, merchant, uid, answer, wait).await?;
-                    return self.session(merchant, customer, id).await;
+                    let view = self.session(merchant, customer, id).await?;
+                    if guesses {
+                        self.guessed(merchant, customer, view.quote.as_ref());
+                    }
+                    return Ok(view);
                 }
             }
         }
@@ -295,7 +311,9 @@ impl Shop {
             _ => Phase::Busy,
         };
         let mut tx = self.store.read().await?;
-        let (customer, _, points_balance) = catalog::customer(&mut tx, merchant, &instance.subject).await?;
+        let (customer, _, points_balance, lifetime) =
+            catalog::customer(&mut tx, merchant, &instance.subject).await?;
+        let customer = customer.in_tier(&settings, lifetime);
         let order = match part("order").and_then(|o| o.get("id")).and_then(Value::as_str) {
             Some(id) => tx.order(merchant, id).await?.map(|row| order_from_row(&row)).transpose()?,
             None => None,

@@ -15,6 +15,8 @@ pub struct CustomerRow {
     pub points: i64,
     /// Points held for checkouts under way.
     pub points_held: i64,
+    /// Points earned in all.
+    pub lifetime: i64,
 }
 
 /// A cart row.
@@ -61,19 +63,20 @@ impl Tx {
         body: &str,
         points: i64,
     ) -> Result<(), StoreError> {
-        let sql = "INSERT INTO customer (merchant, id, body, orders, points, points_held) VALUES ($1,$2,$3,0,$4,0) ON CONFLICT (merchant, id) DO UPDATE SET body = excluded.body";
+        let sql = "INSERT INTO customer (merchant, id, body, orders, points, points_held, lifetime) VALUES ($1,$2,$3,0,$4,0,$4) ON CONFLICT (merchant, id) DO UPDATE SET body = excluded.body";
         self.exec(sql, &[P::T(merchant), P::T(id), P::T(body), P::I(points)]).await.map(|_| ())
     }
 
     /// A customer.
     pub async fn customer(&mut self, merchant: &str, id: &str) -> Result<Option<CustomerRow>, StoreError> {
-        let sql = "SELECT body, orders, points, points_held FROM customer WHERE merchant = $1 AND id = $2";
+        let sql = "SELECT body, orders, points, points_held, lifetime FROM customer WHERE merchant = $1 AND id = $2";
         let Some(row) = self.row(sql, &[P::T(merchant), P::T(id)]).await? else { return Ok(None) };
         Ok(Some(CustomerRow {
             body: row.text(0)?,
             orders: row.int(1)?,
             points: row.int(2)?,
             points_held: row.int(3)?,
+            lifetime: row.int(4)?,
         }))
     }
 
@@ -91,12 +94,11 @@ impl Tx {
         if self.exec(sql, &params).await? == 0 {
             return Ok(false);
         }
-        let sql =
-            "UPDATE customer SET points = points + $1, orders = orders + 1 WHERE merchant = $2 AND id = $3";
+        let sql = "UPDATE customer SET points = points + $1, lifetime = lifetime + $1, orders = orders + 1 WHERE merchant = $2 AND id = $3";
         if self.exec(sql, &[P::I(points), P::T(merchant), P::T(customer)]).await? == 0 {
             // Somebody the shop knows by the token alone: from the first order on they have a row.
             let body = serde_json::json!({ "id": customer }).to_string();
-            let sql = "INSERT INTO customer (merchant, id, body, orders, points, points_held) VALUES ($1,$2,$3,1,$4,0)";
+            let sql = "INSERT INTO customer (merchant, id, body, orders, points, points_held, lifetime) VALUES ($1,$2,$3,1,$4,0,$4)";
             self.exec(sql, &[P::T(merchant), P::T(customer), P::T(&body), P::I(points)]).await?;
         }
         Ok(true)

@@ -1,4 +1,4 @@
-//! Holds: units of stock, promotion uses and points promised to a checkout.
+//! Holds: units of stock, promotion uses, points and money of gift cards promised to a checkout.
 //!
 //! One protocol: held, then exactly once committed or released; idempotent by id; conditional atomic
 //! updates, never read-then-write. A hold ends by a transition of its workflow, never by comparing clocks
@@ -7,12 +7,19 @@
 use till_engine::ports::StoreError;
 use uuid::Uuid;
 
+use super::gift_card::CardChange;
 use super::inventory::{Because, Movement};
 use crate::tx::{P, Tx};
 
 /// What is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HoldKind {
+    /// Part of a campaign's budget, minor units, for one order.
+    Budget,
+    /// A use of a code that works a set number of times.
+    Code,
+    /// Money of a gift card, minor units.
+    GiftCard,
     /// Points of a customer.
     Points,
     /// Uses of a promotion.
@@ -25,6 +32,9 @@ impl HoldKind {
     /// As stored.
     pub fn as_str(self) -> &'static str {
         match self {
+            HoldKind::Budget => "budget",
+            HoldKind::Code => "code",
+            HoldKind::GiftCard => "gift-card",
             HoldKind::Points => "points",
             HoldKind::Promotion => "promotion",
             HoldKind::Stock => "stock",
@@ -39,11 +49,11 @@ pub struct NewHold {
     pub id: String,
     /// What is held.
     pub kind: HoldKind,
-    /// SKU, promotion or customer.
+    /// SKU, promotion, customer, gift card, code or campaign.
     pub what: String,
     /// Warehouse; for a promotion use the customer.
     pub place: String,
-    /// Units, uses or points; above 0.
+    /// Units, uses, points or minor units; above 0.
     pub quantity: i64,
     /// For promotion uses: the most over all customers and for one customer.
     pub limits: (Option<i64>, Option<i64>),
@@ -98,6 +108,29 @@ impl Tx {
                 let sql =
                     "SELECT on_hand - held FROM stock WHERE merchant = $1 AND sku = $2 AND warehouse = $3";
                 let left = self.row(sql, &[P::T(merchant), P::T(&hold.what), P::T(&hold.place)]).await?;
+                Ok(Held::Short(left.map_or(Ok(0), |r| r.int(0))?))
+            }
+            HoldKind::Budget => {
+                let sql = "UPDATE campaign SET held = held + $1, orders_held = orders_held + 1 WHERE merchant = $2 AND id = $3 AND active = 1 AND (budget IS NULL OR budget - spent - held >= $1) AND (orders_max IS NULL OR orders + orders_held < orders_max)";
+                if self.exec(sql, &[P::I(hold.quantity), P::T(merchant), P::T(&hold.what)]).await? == 1 {
+                    return Ok(Held::Yes);
+                }
+                let sql = "SELECT COALESCE(budget - spent - held, 0) FROM campaign WHERE merchant = $1 AND id = $2 AND active = 1";
+                let left = self.row(sql, &[P::T(merchant), P::T(&hold.what)]).await?;
+                Ok(Held::Short(left.map_or(Ok(0), |r| r.int(0))?))
+            }
+            HoldKind::Code => {
+                let sql = "UPDATE promotion_code SET used = used + $1 WHERE merchant = $2 AND code = $3 AND used + $1 <= uses";
+                let params = [P::I(hold.quantity), P::T(merchant), P::T(&hold.what)];
+                Ok(if self.exec(sql, &params).await? == 1 { Held::Yes } else { Held::Short(0) })
+            }
+            HoldKind::GiftCard => {
+                let sql = "UPDATE gift_card SET held = held + $1 WHERE merchant = $2 AND id = $3 AND status = 'active' AND balance - held >= $1";
+                if self.exec(sql, &[P::I(hold.quantity), P::T(merchant), P::T(&hold.what)]).await? == 1 {
+                    return Ok(Held::Yes);
+                }
+                let sql = "SELECT balance - held FROM gift_card WHERE merchant = $1 AND id = $2 AND status = 'active'";
+                let left = self.row(sql, &[P::T(merchant), P::T(&hold.what)]).await?;
                 Ok(Held::Short(left.map_or(Ok(0), |r| r.int(0))?))
             }
             HoldKind::Points => {
@@ -209,6 +242,37 @@ impl Tx {
                 let sql =
                     "UPDATE stock SET held = held - $1 WHERE merchant = $2 AND sku = $3 AND warehouse = $4";
                 self.exec(sql, &[P::I(quantity), P::T(merchant), P::T(&what), P::T(&place)]).await?
+            }
+            ("budget", End::Commit(_)) => {
+                let sql = "UPDATE campaign SET held = held - $1, orders_held = orders_held - 1, spent = spent + $1, orders = orders + 1 WHERE merchant = $2 AND id = $3";
+                self.exec(sql, &[P::I(quantity), P::T(merchant), P::T(&what)]).await?
+            }
+            ("budget", End::Release) => {
+                let sql = "UPDATE campaign SET held = held - $1, orders_held = orders_held - 1 WHERE merchant = $2 AND id = $3";
+                self.exec(sql, &[P::I(quantity), P::T(merchant), P::T(&what)]).await?
+            }
+            // A committed use stays counted.
+            ("code", End::Commit(_)) => 1,
+            ("code", End::Release) => {
+                let sql = "UPDATE promotion_code SET used = used - $1 WHERE merchant = $2 AND code = $3";
+                self.exec(sql, &[P::I(quantity), P::T(merchant), P::T(&what)]).await?
+            }
+            ("gift-card", End::Commit(because)) => {
+                let change = CardChange {
+                    id,
+                    card: &what,
+                    delta: -quantity,
+                    reason: "redeemed",
+                    reference: because.reference,
+                    note: because.note,
+                    who: because.who,
+                    at_us: because.at_us,
+                };
+                u64::from(self.redeem_gift_card(merchant, &change).await?)
+            }
+            ("gift-card", End::Release) => {
+                let sql = "UPDATE gift_card SET held = held - $1 WHERE merchant = $2 AND id = $3";
+                self.exec(sql, &[P::I(quantity), P::T(merchant), P::T(&what)]).await?
             }
             ("points", End::Commit(_)) => {
                 let sql = "INSERT INTO points_entry (merchant, id, customer, delta, reason, at_us) VALUES ($1,$2,$3,$4,'redeemed',$5) ON CONFLICT DO NOTHING";

@@ -2,13 +2,16 @@
 
 pub mod audience;
 pub mod binding;
+pub mod campaign;
 pub mod catalog;
 pub mod command;
 pub mod component;
 pub mod event;
+pub mod gift_card;
 pub mod hold;
 pub mod inventory;
 pub mod lookup;
+pub mod loyalty;
 pub mod notify;
 pub mod product;
 pub mod purchase;
