@@ -31,5 +31,5 @@ pub mod trial;
 pub use shop::{
     CHECKOUT, COMMANDS_KEPT_US, FEEDBACK_CHARS_MAX, Feedback, ItemWanted, ParcelCommand, Phase,
     ProductFeedback, Reservation, Review, SessionView, Shop, ShopError, ShortItem, Shown, StockChange,
-    SubmitRequest, Tracking,
+    SubmitRequest, Tracking, Unusable,
 };

@@ -29,6 +29,8 @@ use uuid::Uuid;
 
 #[path = "contract/inventory.rs"]
 mod inventory;
+#[path = "contract/orders.rs"]
+mod orders;
 
 const MERCHANT: &str = "m";
 /// Why the tests change stock.

@@ -8,6 +8,7 @@ mod holds;
 pub(crate) mod order;
 mod payment;
 mod pricing;
+mod risk;
 pub mod steps;
 
 pub(crate) use order::from_row as order_from_row;

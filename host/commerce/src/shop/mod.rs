@@ -9,8 +9,10 @@ mod catalog;
 mod fulfilment;
 mod inventory;
 mod kept;
+mod review;
 mod session;
 mod trial;
+mod validate;
 mod webhook;
 
 use std::sync::Arc;
@@ -131,6 +133,8 @@ pub enum Phase {
     Busy,
     /// The buyer has to do something at the gateway.
     ActionRequired,
+    /// A person of the merchant decides whether the payment is tried.
+    UnderReview,
     /// It is being found out what became of the payment.
     PaymentUnknown,
     /// The order is confirmed.
@@ -210,6 +214,7 @@ pub struct Shop {
 pub use catalog::Shown;
 pub use fulfilment::{FEEDBACK_CHARS_MAX, Feedback, ParcelCommand, ProductFeedback, Review, Tracking};
 pub use inventory::{ItemWanted, Reservation, ShortItem, StockChange};
+pub use validate::Unusable;
 
 impl Shop {
     /// The shop over these rooms.
