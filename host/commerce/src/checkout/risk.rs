@@ -114,8 +114,9 @@ impl CheckoutSteps {
         Ok(made)
     }
 
-    /// Gives the session back to the shopper: a person said no, nobody said anything, or a component failed.
-    pub(super) fn turn_down(call: &StepCall) -> StepResult {
+    /// Gives the session back to the shopper: a component failed, or a person said no, or nobody said anything. The
+    /// submit is over either way, so that an edit does not go on with it.
+    pub(super) fn reopen(call: &StepCall) -> StepResult {
         let failed = call.context.get("fault").is_some_and(|fault| !fault.is_null());
         let patch = if failed { json!({ "submit": null }) } else { denied(call) };
         StepResult::outcome("ok").patch(patch)
