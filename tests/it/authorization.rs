@@ -77,6 +77,14 @@ const ROUTES: &[(&str, Who, Id, &str)] = &[
     ("PUT /api/v1/checkout/{sessionId}", Shopper, Customers, r#"{"notes":"mine"}"#),
     ("POST /api/v1/checkout/{sessionId}/cancel", Shopper, Customers, ""),
     ("POST /api/v1/checkout/{sessionId}/returned", Shopper, Customers, ""),
+    // A method that is somebody else's is as unknown as one that never was: the answer says so.
+    ("POST /api/v1/payments/validate", Shopper, Id::None, r#"{"paymentMethod":{"id":"PM-001"}}"#),
+    (
+        "POST /api/v1/admin/checkouts/{sessionId}/review",
+        OPERATOR,
+        Merchants,
+        r#"{"decision":"approve","why":"test"}"#,
+    ),
     ("GET /api/v1/orders", Shopper, Id::None, ""),
     ("GET /api/v1/orders/{order}", Shopper, Customers, ""),
     ("GET /api/v1/orders/{order}/events", Shopper, Customers, ""),
@@ -171,6 +179,7 @@ const ROUTES: &[(&str, Who, Id, &str)] = &[
     ("GET /api/v1/admin/secrets", READ, Id::None, ""),
     ("PUT /api/v1/admin/secrets/{secret}", CHANGE, Id::None, r#"{"value":"another one"}"#),
     ("DELETE /api/v1/admin/secrets/{secret}", CHANGE, Merchants, ""),
+    ("GET /api/v1/admin/breakers", ADMIN, Id::None, ""),
     ("GET /api/v1/admin/counters", ADMIN, Id::None, ""),
     ("GET /api/v1/admin/settings", ADMIN, Id::None, ""),
     ("PUT /api/v1/admin/settings", ADMIN, Id::None, r#"{"currency":"EUR"}"#),

@@ -6,7 +6,7 @@ use serde_json::json;
 use till_commerce::settings::{CaptureMode, Settings};
 use till_commerce::{Phase, ShopError, SubmitRequest};
 use till_tests::{
-    CUSTOMER, MERCHANT, SKU, TestTill, customer, expect_phase, object, paying_with, worked_inputs,
+    CUSTOMER, How, MERCHANT, SKU, TestTill, customer, expect_phase, object, paying_with, worked_inputs,
 };
 
 fn one_step() -> Settings {
@@ -333,5 +333,18 @@ async fn an_order_that_costs_nothing_is_confirmed_without_a_payment() {
     assert!(till.simulator.charges().await.is_empty());
     assert_eq!(till.stock().await, (9, 0));
     assert_eq!(till.points("CUST-RICH").await.1, 0);
+    till.balanced().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_after_a_submit_that_could_not_be_priced_buys_nothing() {
+    let till = TestTill::start().await;
+    let session = till.worked_example().await.id;
+    till.faults.plan("tax.quote", &[How::Fails]);
+    let view = till.submit(&session, worked_inputs()).await;
+    assert!(view.phase == Phase::Editable && view.fault.is_some(), "{:?}", view.fault);
+    let view = till.edit(&session, worked_inputs()).await;
+    assert_eq!((view.phase, view.fault), (Phase::Editable, None));
+    assert!(till.simulator.charges().await.is_empty(), "nobody has asked for an order");
     till.balanced().await;
 }

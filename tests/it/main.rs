@@ -1,6 +1,7 @@
 //! Tests of the whole shop, in one binary. Each test is a sentence and has a shop of its own.
 
 mod authorization;
+mod breakers;
 mod cart;
 mod catalog;
 mod checkout;
@@ -27,6 +28,7 @@ mod payments;
 mod project;
 mod promotions;
 mod property;
+mod risk;
 mod rollback;
 mod sweep;
 mod trials;

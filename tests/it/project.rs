@@ -133,8 +133,14 @@ fn crash(wasm: &[u8], source_lines: bool) -> Failure {
         shipping: vec![],
         attributes: vec![],
     };
-    let call =
-        Call { component, ctx, binding: Binding::empty(), limits: Limits::default(), background: false };
+    let call = Call {
+        component,
+        ctx,
+        binding: Binding::empty(),
+        limits: Limits::default(),
+        background: false,
+        breaker: None,
+    };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(sandbox.promote(call, request)).expect_err("it aborts")
 }

@@ -135,6 +135,7 @@ pub fn demo_config(name: &str) -> Value {
         "tax-table" => include_str!("../../components/tax-table/demo.json"),
         "zone-shipping" => include_str!("../../components/zone-shipping/demo.json"),
         "sim-gateway" => include_str!("../../components/sim-gateway/demo.json"),
+        "basic-risk" => include_str!("../../components/basic-risk/demo.json"),
         "sim-carrier" => include_str!("../../components/sim-carrier/demo.json"),
         other => panic!("there is no demo configuration of `{other}`"),
     };
@@ -582,6 +583,7 @@ pub fn customer(id: &str) -> Customer {
         last4: "4242".to_owned(),
         brand: "visa".to_owned(),
         default: id == "PM-001",
+        expires: None,
     };
     let behaviours = [
         "declined",

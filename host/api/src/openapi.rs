@@ -9,8 +9,8 @@ use utoipa::{Modify, OpenApi, ToSchema};
 use crate::problem::FieldError;
 use crate::routes::{
     admin, analytics, cart, catalog, checkout, components, customers, events, fulfilment, gift_cards,
-    inventory, loyalty, meta, notices, notifications, orders, products, promotions, reservations, secrets,
-    tables, warehouses, webhooks, workflows,
+    inventory, loyalty, meta, notices, notifications, orders, payments, products, promotions, reservations,
+    secrets, tables, warehouses, webhooks, workflows,
 };
 
 /// An error (RFC 9457). Further members depend on the code; every code has a page under `/problems/{code}`.
@@ -38,6 +38,7 @@ struct ProblemOut {
         products::list, products::read, products::put, products::delete, products::import, products::export,
         cart::read, cart::clear, cart::add, cart::set, cart::remove, cart::validate, cart::merge,
         checkout::initiate, checkout::read, checkout::edit, checkout::submit, checkout::cancel, checkout::returned,
+        payments::validate, payments::review,
         orders::list, orders::read, orders::follow,
         fulfilment::tracking, fulfilment::put_feedback, fulfilment::feedback, fulfilment::reviews, fulfilment::list,
         fulfilment::read, fulfilment::tell, fulfilment::book, fulfilment::cancel, fulfilment::label, fulfilment::take,
@@ -53,7 +54,7 @@ struct ProblemOut {
         components::revoke, components::roll_back, components::retire, components::canary, components::promote, components::withdraw,
         components::history, components::trial, components::differences, components::record, components::recorded, components::binding,
         tables::put, tables::list, tables::read, tables::delete, secrets::put, secrets::list, secrets::delete,
-        admin::counters, admin::settings, admin::put_settings,
+        admin::counters, admin::breakers, admin::settings, admin::put_settings,
         admin::put_customer, admin::put_stock,
         inventory::availability, inventory::list, inventory::adjust, inventory::transfer, inventory::movements,
         inventory::put_threshold,

@@ -67,6 +67,8 @@ codes! {
         "A checkout needs at least one item. Put one in with POST /api/v1/cart/items."
     PaymentDeclined "payment-declined" 400 "The payment was declined"
         "The gateway declined the payment; nothing was charged, nothing is held. `decline` has the gateway's code and words. The session is editable again: choose another payment method and submit again."
+    PaymentDenied "payment-denied" 400 "The payment was not accepted"
+        "The shop does not take this payment; nothing was charged, nothing is held. The session is editable again: choose another payment method, or ask the shop."
     Unauthorized "unauthorized" 401 "A valid token is needed"
         "Send `Authorization: Bearer <JWT>`. `detail` tells what is wrong with the token that was sent."
     ForgedWebhook "forged-webhook" 401 "The webhook's signature does not match"

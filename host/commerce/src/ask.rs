@@ -300,6 +300,7 @@ impl Asker<'_> {
             binding: bound.binding.clone(),
             limits: bound.limits,
             background: self.background,
+            breaker: None,
         }
     }
 

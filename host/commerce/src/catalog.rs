@@ -331,6 +331,9 @@ pub struct SavedMethod {
     /// Taken where the shopper names none.
     #[serde(default)]
     pub default: bool,
+    /// Last month in which it can be used, where that is known: `2027-09`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
 }
 
 impl Customer {

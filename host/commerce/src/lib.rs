@@ -35,5 +35,5 @@ pub use shop::{
     Allowance, CAMPAIGN_PROMOTIONS_MAX, CARDS_ISSUED_MAX, CHECKOUT, CODES_MAX, COMMANDS_KEPT_US, CardIssue,
     CodesWanted, FEEDBACK_CHARS_MAX, Feedback, IssuedCard, ItemWanted, Loyalty, ParcelCommand, Phase,
     ProductFeedback, Reservation, Review, SessionView, Shop, ShopError, ShortItem, Shown, StockChange,
-    SubmitRequest, Tracking,
+    SubmitRequest, Tracking, Unusable,
 };

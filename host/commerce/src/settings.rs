@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use till_model::money::{Allocation, Currency, Rounding, TaxRounding};
+use till_sandbox::BreakerRule;
 
 use crate::events::notify::is_address;
 use crate::inventory::Policy;
@@ -61,6 +62,32 @@ pub struct Settings {
     pub notifications: NotificationSettings,
     /// Who else is told of events.
     pub events: EventSettings,
+    /// When gateways and carriers are left alone.
+    pub breaker: BreakerSettings,
+}
+
+/// When an origin of gateways or carriers that fails is left alone, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BreakerSettings {
+    /// Failures in a row after which nothing more is sent.
+    pub threshold: u32,
+    /// After so many seconds one request is sent to see.
+    pub cool_down_s: u32,
+}
+
+impl Default for BreakerSettings {
+    /// Five failures in a row are no accident; half a minute is short for a provider and long for its servers.
+    fn default() -> BreakerSettings {
+        BreakerSettings { threshold: 5, cool_down_s: 30 }
+    }
+}
+
+impl BreakerSettings {
+    /// As the sandbox takes it.
+    pub fn rule(self) -> BreakerRule {
+        BreakerRule { threshold: self.threshold, cool_down_ms: u64::from(self.cool_down_s) * 1_000 }
+    }
 }
 
 /// Who is told of events, endpoints apart.
@@ -78,8 +105,10 @@ pub struct NotificationSettings {
     /// The shop as customers know it: sender of mails, beginning of text messages.
     pub name: String,
     /// Mail, through the operator's server.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<MailSettings>,
     /// Text messages, through a provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sms: Option<SmsSettings>,
 }
 
@@ -344,6 +373,7 @@ impl Default for Settings {
             inventory: InventorySettings::default(),
             notifications: NotificationSettings::default(),
             events: EventSettings::default(),
+            breaker: BreakerSettings::default(),
         }
     }
 }
@@ -474,6 +504,8 @@ impl Settings {
             ),
             (self.limits.quantity_max > 0, "limits.quantity_max", "at least 1"),
             ((1..=3_600).contains(&self.rate.window_s), "rate.window_s", "1 to 3600 seconds"),
+            ((1..=1_000).contains(&self.breaker.threshold), "breaker.threshold", "1 to 1000 failures"),
+            ((1..=3_600).contains(&self.breaker.cool_down_s), "breaker.cool_down_s", "1 to 3600 seconds"),
         ];
         match rules.into_iter().chain(self.notifications.rules()).find(|(holds, ..)| !holds) {
             Some((_, field, detail)) => Err(SettingsError { field, detail }),

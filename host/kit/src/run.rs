@@ -89,6 +89,7 @@ pub async fn run(
         binding: fixture.binding.clone(),
         limits: fixture.limits,
         background: false,
+        breaker: None,
     };
     let replay = Replay::new(fixture.http.clone());
     let defaults = short::defaults(&fixture.ctx.currency);

@@ -1,5 +1,6 @@
 //! The engine: its settings, the clock that interrupts guests, the components loaded, the threads.
 
+use crate::breaker::{BreakerView, Breakers, Watch};
 use crate::call::{self, Answer, Call};
 use crate::compile::{Compiler, Workshop};
 use crate::component::{self, Exports, Guest, Outside};
@@ -73,6 +74,7 @@ pub struct Sandbox {
     clients: Arc<Clients>,
     clients_aside: Arc<Clients>,
     gateways: Arc<Gateways>,
+    breakers: Arc<Breakers>,
     workshop: Workshop,
     ticker: Ticker,
 }
@@ -89,6 +91,7 @@ impl Sandbox {
             clients: Arc::new(Clients::new()?),
             clients_aside: Arc::new(Clients::new()?),
             gateways: Gateways::new(&config)?,
+            breakers: Arc::default(),
             workshop: Workshop::new(config.compiler, config.source_lines).map_err(Error::CodeCache)?,
             ticker: Ticker::start(&engine)?,
             engine,
@@ -141,6 +144,11 @@ impl Sandbox {
     /// Forgets components that nobody holds.
     pub fn trim(&self) {
         self.loaded().retain(|_, component| Arc::strong_count(component) > 1);
+    }
+
+    /// The circuit breakers of a merchant's gateways and carriers in this process, by origin.
+    pub fn breakers(&self, merchant: &str) -> Vec<BreakerView> {
+        self.breakers.of(merchant)
     }
 
     fn loaded(&self) -> std::sync::MutexGuard<'_, HashMap<(Digest, Slot), Arc<Component>>> {
@@ -265,15 +273,19 @@ impl Sandbox {
     {
         call::check_input(&call, &request)?;
         let permits = self.gateways.enter(&call.ctx.merchant).await;
-        let network = match way {
+        let network = match &way {
             Way::None => Network::None,
-            Way::Scripted(script) => Network::Scripted(script),
-            Way::Wire => {
+            Way::Scripted(script) => Network::Scripted(script.clone()),
+            Way::Wire | Way::Ask => {
                 let deadline = tokio::time::Instant::now() + Duration::from_millis(call.limits.network_ms);
                 // A connection is driven by the runtime that opened it: the others must not wait for the slow one.
                 let aside = self.gateways.is_long(&call.ctx.merchant);
                 let clients = if aside { &self.clients_aside } else { &self.clients };
-                Network::Until { clients: clients.clone(), deadline }
+                let watch = call.breaker.map(|rule| {
+                    let (merchant, asks) = (&call.ctx.merchant, matches!(way, Way::Ask));
+                    Watch::new(self.breakers.clone(), merchant, rule, asks, call.ctx.now_ms)
+                });
+                Network::Until { clients: clients.clone(), deadline, watch }
             }
         };
         let engine = self.engine.clone();
@@ -307,6 +319,8 @@ pub(crate) enum Way {
     None,
     /// Over the network.
     Wire,
+    /// Over the network, and they change nothing there.
+    Ask,
     /// To somebody in this process.
     Scripted(Arc<dyn Script>),
 }

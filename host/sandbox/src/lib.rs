@@ -15,13 +15,15 @@
 //! use till_sandbox::{Binding, Call, Limits, Sandbox, SandboxConfig, Slot};
 //! let sandbox = Sandbox::new(SandboxConfig::default())?;
 //! let component = sandbox.load(Slot::Pricing, &std::fs::read("price-list.wasm")?)?;
-//! let call = Call { component, ctx, binding: Binding::empty(), limits: Limits::default(), background: false };
+//! let binding = Binding::empty();
+//! let call = Call { component, ctx, binding, limits: Limits::default(), background: false, breaker: None };
 //! let answer = sandbox.price(call, request).await?;
 //! # Ok(()) }
 //! ```
 
 mod binding;
 mod bindings;
+mod breaker;
 mod call;
 mod compile;
 mod component;
@@ -39,6 +41,7 @@ mod table;
 mod turns;
 
 pub use binding::{Binding, Origin, OriginError, Secret};
+pub use breaker::{BreakerRule, BreakerState, BreakerView};
 pub use call::{Answer, Call, ScriptedCarrier, ScriptedGateway};
 pub use compile::{COMPILE_CPU_S, Compiler, compile_file};
 pub use component::{Component, Digest, Outside};

@@ -27,6 +27,9 @@ pub struct Report {
     pub requests_over: u64,
     /// A request left the host, or may have.
     pub sent: bool,
+    /// A request was refused because its origin has failed too often.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub circuit_open: bool,
     /// At least one complete response came back.
     pub complete_response: bool,
     /// Wall time from the start of the instance to its end.

@@ -82,7 +82,7 @@ impl State {
     /// What is known of the call, but for fuel and time.
     pub(crate) fn report(&self) -> Report {
         let (logs, output, logs_cut) = self.words().take();
-        let (exchanges, requests_over) = self.hooks.exchanges();
+        let (exchanges, requests_over, circuit_open) = self.hooks.exchanges();
         Report {
             fuel_used: 0,
             memory_peak_bytes: self.limiter.peak,
@@ -90,6 +90,7 @@ impl State {
             output,
             logs_cut,
             sent: exchanges.iter().any(|e| e.sent),
+            circuit_open,
             complete_response: exchanges.iter().any(|e| e.complete),
             exchanges,
             requests_over,

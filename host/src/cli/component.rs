@@ -662,6 +662,7 @@ async fn time(time: Time) -> anyhow::Result<ExitCode> {
         binding: Binding::empty(),
         limits: Limits::default(),
         background: false,
+        breaker: None,
     };
     let (mut bare, mut awaited) = (Vec::new(), Vec::new());
     for n in 0..time.calls + time.calls / 10 {

@@ -35,6 +35,8 @@ mod gift_card;
 mod inventory;
 #[path = "contract/loyalty.rs"]
 mod loyalty;
+#[path = "contract/orders.rs"]
+mod orders;
 
 const MERCHANT: &str = "m";
 /// Why the tests change stock.

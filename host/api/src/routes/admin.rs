@@ -9,6 +9,7 @@ use till_commerce::StockChange;
 use till_commerce::catalog::{Customer, SavedAddress, SavedMethod};
 use till_commerce::events::notify::is_phone;
 use till_commerce::settings::Given;
+use till_sandbox::{BreakerState, BreakerView};
 use utoipa::ToSchema;
 
 use super::checkout::{AddressIn, address};
@@ -17,6 +18,7 @@ use crate::App;
 use crate::auth::Caller;
 use crate::problem::{Code, Problem};
 use crate::read::{At, Fields, Json};
+use crate::wire::time_ms;
 
 const ADMIN: &str = "admin";
 /// What the host has done since it started.
@@ -38,6 +40,45 @@ pub(crate) async fn counters(State(app): State<App>, caller: Caller) -> Result<R
     let (commits, transactions) = app.runner.store().counts();
     let instances = app.runner.store().instance_count(&caller.merchant).await.map_err(Problem::internal)?;
     json(StatusCode::OK, &CountersOut { commits, transactions, instances })
+}
+
+/// A circuit breaker.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct BreakerOut {
+    /// Where the requests of gateways and carriers go.
+    origin: String,
+    /// `CLOSED`: requests are sent. `OPEN`: they are refused before they are sent. `HALF_OPEN`: one is out to see.
+    #[schema(value_type = String)]
+    state: BreakerState,
+    /// Failures in a row.
+    failures: u32,
+    /// In this state since then.
+    since: String,
+    /// While it is open: lets a request through from then on.
+    opens_again: Option<String>,
+}
+
+/// The circuit breakers of the merchant.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct BreakersOut {
+    breakers: Vec<BreakerOut>,
+}
+
+/// Lists the circuit breakers of the merchant's gateways and carriers, as this process sees them.
+#[utoipa::path(get, path = "/api/v1/admin/breakers", tag = "admin", security(("bearer" = [])),
+    responses((status = 200, body = BreakersOut)))]
+pub(crate) async fn breakers(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
+    caller.needs(ADMIN)?;
+    let out = |breaker: BreakerView| BreakerOut {
+        origin: breaker.origin,
+        state: breaker.state,
+        failures: breaker.failures,
+        since: time_ms(breaker.since_ms),
+        opens_again: breaker.opens_again_ms.map(time_ms),
+    };
+    let breakers = app.registry.sandbox().breakers(&caller.merchant).into_iter().map(out).collect();
+    json(StatusCode::OK, &BreakersOut { breakers })
 }
 
 /// Reads the merchant's settings.
@@ -98,6 +139,8 @@ struct SavedMethodIn {
     last4: Option<String>,
     brand: Option<String>,
     is_default: Option<bool>,
+    /// Last month in which it can be used: `2027-09`.
+    expires: Option<String>,
 }
 
 /// A customer.
@@ -138,7 +181,12 @@ pub(crate) fn customer_in(fields: &mut Fields<'_>, id: &str) -> (Customer, i64) 
         if (13..=19).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_digit()) {
             saved.wrong("token", "this looks like a card number; send the gateway's token");
         }
+        let expires = saved.text("expires");
+        if expires.as_deref().is_some_and(|month| !is_month(month)) {
+            saved.wrong("expires", "a year and a month are needed: `2027-09`");
+        }
         SavedMethod {
+            expires,
             id: saved.need("id", id),
             kind: saved.need("type", kind),
             token,
@@ -232,4 +280,12 @@ pub(super) fn check_id(id: &str) -> Result<(), Problem> {
 
 pub(super) fn fits_path(id: &str) -> bool {
     (1..=128).contains(&id.len()) && !id.chars().any(char::is_control)
+}
+
+/// `2027-09`.
+fn is_month(text: &str) -> bool {
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    text.split_once('-').is_some_and(|(year, month)| {
+        year.len() == 4 && month.len() == 2 && digits(year) && digits(month) && ("01"..="12").contains(&month)
+    })
 }

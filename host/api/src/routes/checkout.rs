@@ -393,6 +393,9 @@ fn outcome(view: &SessionView) -> Result<Response, Problem> {
         }
         Phase::Busy => pending(view, "the checkout goes on; read it again"),
         Phase::ActionRequired => pending(view, "the buyer has to do something at the payment provider"),
+        Phase::UnderReview => {
+            pending(view, "the shop looks at the payment before it is made; read it again later")
+        }
         Phase::PaymentUnknown => {
             pending(view, "it is being found out what became of the payment; do not pay again")
         }
@@ -452,6 +455,9 @@ fn refusal(view: &SessionView, problem: &Value) -> Problem {
             let detail = words.unwrap_or("the payment was declined; nothing was charged").to_owned();
             let order = part("order").cloned().unwrap_or_default();
             Problem::new(Code::PaymentDeclined, detail).with("decline", &decline).with("order", &order)
+        }
+        "payment-denied" => {
+            Problem::new(Code::PaymentDenied, "the payment was not accepted; nothing was charged")
         }
         "stock-short" => {
             let lines = part("lines").and_then(Value::as_array).cloned().unwrap_or_default();

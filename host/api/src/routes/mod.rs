@@ -16,6 +16,7 @@ pub(crate) mod meta;
 pub(crate) mod notices;
 pub(crate) mod notifications;
 pub(crate) mod orders;
+pub(crate) mod payments;
 pub(crate) mod products;
 pub(crate) mod promotions;
 pub(crate) mod reservations;
@@ -53,6 +54,8 @@ pub(crate) fn all() -> Router<App> {
         .route("/api/v1/checkout/{sessionId}", get(checkout::read).put(checkout::edit))
         .route("/api/v1/checkout/{sessionId}/cancel", post(checkout::cancel))
         .route("/api/v1/checkout/{sessionId}/returned", post(checkout::returned))
+        .route("/api/v1/payments/validate", post(payments::validate))
+        .route("/api/v1/admin/checkouts/{sessionId}/review", post(payments::review))
         .route("/api/v1/orders", get(orders::list))
         .route("/api/v1/notifications", get(notifications::list))
         .route("/api/v1/notifications/read", post(notifications::read_all))
@@ -111,6 +114,7 @@ pub(crate) fn all() -> Router<App> {
         .route("/api/v1/admin/secrets", get(secrets::list))
         .route("/api/v1/admin/secrets/{name}", put(secrets::put).delete(secrets::delete))
         .route("/api/v1/admin/counters", get(admin::counters))
+        .route("/api/v1/admin/breakers", get(admin::breakers))
         .route("/api/v1/admin/settings", put(admin::put_settings).get(admin::settings))
         .route("/api/v1/admin/products", get(products::list))
         .route("/api/v1/admin/products/{id}", put(products::put).get(products::read).delete(products::delete))

@@ -68,7 +68,7 @@ impl PartialSchema for Amount {
 impl ToSchema for Amount {}
 
 /// Epoch milliseconds as RFC 3339.
-fn time_ms(ms: u64) -> String {
+pub(crate) fn time_ms(ms: u64) -> String {
     time(i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1000))
 }
 

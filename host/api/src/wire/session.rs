@@ -220,6 +220,7 @@ pub(crate) fn status(phase: Phase) -> &'static str {
         Phase::Editable => "editable",
         Phase::Busy => "processing",
         Phase::ActionRequired => "action_required",
+        Phase::UnderReview => "under_review",
         Phase::PaymentUnknown => "payment_unknown",
         Phase::Parked => "needs_attention",
         Phase::Confirmed => "confirmed",

@@ -9,6 +9,9 @@
 //! | `quote` | the pricing steps | the priced cart |
 //! | `shown` | `quote.check` | total and components of the quote the shopper saw last |
 //! | `submit` | `submit` | expected total and quote of the submit under way |
+//! | `watched` | `quote.check` | true: a component judges payments |
+//! | `risk` | `risk.history` | what the shopper did lately, for that component |
+//! | `verdict` | `approve`, `deny` | what a person decided, who and why |
 //! | `order` | `order.place` | id and number |
 //! | `payment` | the payment steps | attempts by key |
 //! | `problem` | whoever says no | why the session is editable again |

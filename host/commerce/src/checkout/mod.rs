@@ -8,6 +8,7 @@ mod holds;
 pub(crate) mod order;
 mod payment;
 pub(crate) mod pricing;
+mod risk;
 pub mod steps;
 
 pub use order::from_row as order_from_row;

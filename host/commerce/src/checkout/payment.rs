@@ -55,6 +55,11 @@ impl CheckoutSteps {
         let (amount, bound) = (made.request.attempt.amount.clone(), made.bound);
         let component = self.gateway_call(call, &bound, &made.settings).await?;
         let answer = self.sandbox().authorize(component, made.request).await;
+        if let Some(why) = left_alone(&answer) {
+            // Trying again before the cool-down is over is in vain, and the shopper waits.
+            let text = format!("the payment provider cannot be reached now and nothing was charged: {why}");
+            return Err(StepFault::new("circuit-open", cut(&text)));
+        }
         let said = self.believed(call, &bound, answer, &amount).await;
         let (state, outcome) = if capture { ("captured", "captured") } else { ("authorized", "authorized") };
         self.outcome(call, &call.key, made.record, said, state, outcome)
@@ -83,7 +88,11 @@ impl CheckoutSteps {
         let request = wit::CaptureRequest { attempt, amount: amount.clone(), final_capture: true };
         let component = self.gateway_call(call, &bound, &settings).await?;
         let answer = self.sandbox().capture(component, request).await;
-        let said = self.believed(call, &bound, answer, &amount).await;
+        // Money is reserved: whoever asks for it looks at the origin too, and comes back here once it answers.
+        let said = match left_alone(&answer) {
+            Some(why) => Said::Unknown(why),
+            None => self.believed(call, &bound, answer, &amount).await,
+        };
         self.outcome(call, &call.key, record, said, "captured", "captured")
     }
 
@@ -269,7 +278,7 @@ impl CheckoutSteps {
         answer: &Result<Answer<T>, Failure>,
         unclear: bool,
     ) {
-        let Some(ended) = ask::ended(answer) else { return };
+        let Some(ended) = ask::ended(answer).filter(|_| left_alone(answer).is_none()) else { return };
         let ended = Ended { failed: ended.failed || unclear, ..ended };
         let slot = Slot::PaymentGateway;
         self.registry.count_call(&call.merchant, slot, &bound.name, &bound.digest, ended).await;
@@ -477,6 +486,12 @@ impl Said {
             clear => clear,
         }
     }
+}
+
+/// Why nothing was sent, if that is so because the origin has failed too often.
+fn left_alone<T>(answer: &Result<Answer<T>, Failure>) -> Option<String> {
+    let report = answer.as_ref().map_or_else(|failure| &*failure.report, |answer| &answer.report);
+    (report.circuit_open && !report.sent).then(|| report.lost().unwrap_or_default())
 }
 
 /// Believes an answer only as far as the exchange carries it.

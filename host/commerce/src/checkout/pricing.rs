@@ -252,6 +252,9 @@ impl CheckoutSteps {
         patch["quote_token"] = json!(token);
         patch["free"] = json!(quote.due().is_some_and(|due| due.is_zero()));
         patch["shown"] = to_json(&now)?;
+        if call.pins.get(Slot::Risk.as_str()).is_some() {
+            patch["watched"] = json!(true);
+        }
         let Some(submit) = submit else { return Ok(StepResult::outcome("ok").patch(patch)) };
         let changed = submit.expected_total.is_some_and(|e| e != totals.total)
             || submit.quote.as_ref().is_some_and(|q| *q != token)
@@ -325,12 +328,17 @@ impl CheckoutSteps {
             binding: reach.map_err(|e| StepFault::new("binding", e.to_string()))?,
             limits: bound.limits,
             background: false,
+            breaker: Some(settings.breaker.rule()),
         })
     }
 
     /// The pinned bindings of a slot, in the order of their names, with notes of those that stand in for a
     /// revoked one.
-    async fn pinned(&self, call: &StepCall, slot: Slot) -> Result<(Vec<Arc<Bound>>, Vec<Value>), StepFault> {
+    pub(super) async fn pinned(
+        &self,
+        call: &StepCall,
+        slot: Slot,
+    ) -> Result<(Vec<Arc<Bound>>, Vec<Value>), StepFault> {
         let pins = call.pins.get(slot.as_str()).and_then(Value::as_object);
         let mut pins: Vec<(&String, &str)> = pins
             .into_iter()

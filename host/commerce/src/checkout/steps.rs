@@ -32,6 +32,9 @@ pub fn interface(step: &str) -> Option<StepInterface> {
             of(Class::Pure, &["ok"])
         }
         "quote.check" => of(Class::Pure, &["ok", "ready", "changed", "incomplete"]),
+        "risk.history" => of(Class::Read, &["ok"]),
+        "risk.assess" => of(Class::Pure, &["approve", "review", "deny"]),
+        "checkout.reopen" => of(Class::Pure, &["ok"]),
         "checkout.hold" => of(Class::Transactional, &["held", "short"]),
         "checkout.release" | "order.fail" => of(Class::Transactional, &["done"]),
         "order.place" => of(Class::Transactional, &["placed"]),
@@ -79,6 +82,9 @@ impl Steps<Tx> for CheckoutSteps {
             "shipping.rates" => self.ship(&call).await,
             "tax.quote" => self.tax(&call).await,
             "quote.check" => self.check(&call).await,
+            "risk.history" => self.look_back(&call).await,
+            "risk.assess" => self.assess(&call).await,
+            "checkout.reopen" => Ok(CheckoutSteps::reopen(&call)),
             "payment.prepare" => self.prepare(&call).await,
             "payment.authorize" => self.authorize(&call, false).await,
             "payment.charge" => self.authorize(&call, true).await,

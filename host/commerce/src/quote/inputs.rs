@@ -420,7 +420,7 @@ impl Inputs {
     }
 
     /// The cart in the contract's words; with a quote, without the lines that cannot be sold.
-    pub(super) fn to_wit(&self, quote: Option<&Quote>) -> wit::Cart {
+    pub(crate) fn to_wit(&self, quote: Option<&Quote>) -> wit::Cart {
         let made = |index: usize| quote.and_then(|quote| quote.lines.get(index));
         let sold = |index: usize| made(index).is_none_or(|line| line.unavailable.is_none());
         wit::Cart {

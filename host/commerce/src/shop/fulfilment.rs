@@ -320,6 +320,7 @@ impl Shop {
             binding: self.registry.reach(merchant, bound).await?,
             limits: bound.limits,
             background: false,
+            breaker: Some(settings.breaker.rule()),
         })
     }
 

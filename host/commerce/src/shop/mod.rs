@@ -13,8 +13,10 @@ mod inventory;
 mod kept;
 mod loyalty;
 mod rate;
+mod review;
 mod session;
 mod trial;
+mod validate;
 mod webhook;
 
 use std::sync::Arc;
@@ -146,6 +148,8 @@ pub enum Phase {
     Busy,
     /// The buyer has to do something at the gateway.
     ActionRequired,
+    /// A person of the merchant decides whether the payment is tried.
+    UnderReview,
     /// It is being found out what became of the payment.
     PaymentUnknown,
     /// The order is confirmed.
@@ -232,6 +236,7 @@ pub use gift_cards::{CardIssue, ISSUED_AT_ONCE_MAX as CARDS_ISSUED_MAX, IssuedCa
 pub use inventory::{ItemWanted, Reservation, ShortItem, StockChange};
 pub use loyalty::Loyalty;
 pub use rate::Allowance;
+pub use validate::Unusable;
 
 impl Shop {
     /// The shop over these rooms.

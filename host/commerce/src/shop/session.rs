@@ -13,6 +13,7 @@ use till_engine::runner::{SignalAnswer, SignalRequest, StartRequest, request_has
 use till_store::Error as StoreError;
 use uuid::Uuid;
 
+use super::review::REVIEW;
 use super::{CHECKOUT, Phase, SessionView, Shop, ShopError, SubmitRequest};
 use crate::checkout::context::{ClientInputs, INPUTS, Session};
 use crate::checkout::order_from_row;
@@ -302,6 +303,7 @@ impl Shop {
         let phase = match (instance.status, instance.state.as_str()) {
             (Status::Parked, _) => Phase::Parked,
             (_, "editable") => Phase::Editable,
+            (_, REVIEW) => Phase::UnderReview,
             (_, "await-buyer") => Phase::ActionRequired,
             (_, state) if FINDING_OUT.contains(&state) => Phase::PaymentUnknown,
             (_, "confirmed") => Phase::Confirmed,

@@ -34,6 +34,7 @@ impl Shop {
             binding: self.registry.reach(merchant, &bound).await?,
             limits: bound.limits,
             background: false,
+            breaker: None,
         };
         let answer = self.registry.sandbox().verify_event(call, wit::WebhookRequest { headers, body }).await;
         let result = match answer {

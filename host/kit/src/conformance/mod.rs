@@ -192,6 +192,7 @@ impl Suite<'_> {
             limits: Limits::default(),
             // A host runs the suite at a push: shoppers go first.
             background: true,
+            breaker: None,
         }
     }
 }

@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 /// The functions of a carrier that ask it something.
 macro_rules! functions {
-    ($($(#[$doc:meta])* $name:ident $function:ident -> $answer:ty;)+) => {
+    ($($(#[$doc:meta])* $name:ident $function:ident $way:ident -> $answer:ty;)+) => {
         impl Sandbox {
             $($(#[$doc])*
             pub async fn $name(&self, call: Call, consignment: Consignment) -> Result<Answer<$answer>, Failure> {
-                network_call!(self, call, consignment, Carrier Carrier $function, Way::Wire)
+                network_call!(self, call, consignment, Carrier Carrier $function, Way::$way)
             })+
 
             /// Checks and reads a webhook of a carrier. No network.
@@ -55,13 +55,13 @@ impl Sandbox {
 
 functions! {
     /// Books a parcel.
-    book call_book -> BookResult;
+    book call_book Wire -> BookResult;
     /// Takes a booking back.
-    cancel_booking call_cancel -> CancelResult;
+    cancel_booking call_cancel Wire -> CancelResult;
     /// Asks what became of a booking.
-    find_booking call_find_booking -> FindResult;
+    find_booking call_find_booking Ask -> FindResult;
     /// Asks where a parcel is.
-    track call_track -> TrackResult;
+    track call_track Ask -> TrackResult;
     /// Fetches the label.
-    fetch_label call_fetch_label -> Label;
+    fetch_label call_fetch_label Ask -> Label;
 }

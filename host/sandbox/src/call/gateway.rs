@@ -92,7 +92,7 @@ impl Sandbox {
 
     /// Asks what became of an attempt.
     pub async fn find(&self, call: Call, request: FindRequest) -> Result<Answer<FindResult>, Failure> {
-        network_call!(self, call, request, PaymentGateway Gateway call_find, Way::Wire)
+        network_call!(self, call, request, PaymentGateway Gateway call_find, Way::Ask)
     }
 
     /// Checks and reads a webhook. No network.

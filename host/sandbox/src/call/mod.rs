@@ -15,7 +15,7 @@ use crate::long;
 use crate::report::{LogLine, Report, prefix};
 use crate::state::State;
 use crate::wit::types::{CallContext, ComponentError};
-use crate::{Binding, Failure, FailureKind, Slot};
+use crate::{Binding, BreakerRule, Failure, FailureKind, Slot};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,6 +39,8 @@ pub struct Call {
     pub limits: Limits,
     /// Nobody waits for it: pure calls run when no other call does.
     pub background: bool,
+    /// Requests are refused while their origin has failed so often in a row. None: they are not counted either.
+    pub breaker: Option<BreakerRule>,
 }
 
 /// The guest answered, if only with an error of its own.

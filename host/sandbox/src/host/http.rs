@@ -6,6 +6,7 @@
 
 use super::script::{Asked, Reply, Script, Scripted};
 use crate::binding::{Binding, Origin};
+use crate::breaker::{Verdict, Watch, Watched};
 use crate::report::{Exchange, prefix};
 use crate::{Error, Secret};
 use bytes::{Bytes, BytesMut};
@@ -150,7 +151,7 @@ pub(crate) enum Network {
     /// Every request is refused.
     None,
     /// Requests go to the binding's origins until the time is up.
-    Until { clients: Arc<Clients>, deadline: Instant },
+    Until { clients: Arc<Clients>, deadline: Instant, watch: Option<Watch> },
     /// Requests are judged and recorded as ever, and somebody in this process answers them.
     Scripted(Arc<dyn Script>),
 }
@@ -167,10 +168,10 @@ impl Hooks {
         Hooks { network, binding, record: Record::default() }
     }
 
-    /// The exchanges, and how many more were refused.
-    pub(crate) fn exchanges(&self) -> (Vec<Exchange>, u64) {
+    /// The exchanges, how many more were refused, and whether a breaker refused one.
+    pub(crate) fn exchanges(&self) -> (Vec<Exchange>, u64, bool) {
         let made = self.record.lock();
-        (made.exchanges.clone(), made.over)
+        (made.exchanges.clone(), made.over, made.circuit_open)
     }
 }
 
@@ -207,6 +208,7 @@ struct Record(Arc<Mutex<Made>>);
 struct Made {
     exchanges: Vec<Exchange>,
     over: u64,
+    circuit_open: bool,
 }
 
 impl Record {
@@ -234,6 +236,8 @@ impl Record {
 pub(super) enum Lost {
     #[error("refused: {0}")]
     Denied(String),
+    #[error("not sent: {origin} has failed too often; it is asked again in {wait_s} s")]
+    CircuitOpen { origin: Origin, wait_s: u64 },
     #[error("the binding has no secret `{0}`")]
     NoSecret(String),
     #[error("the request body has more than {BODY_BYTES_MAX} bytes")]
@@ -257,7 +261,7 @@ impl From<Lost> for HttpError {
             Lost::NoSecret(_) => HttpError::InternalError(Some(lost.to_string())),
             Lost::RequestTooLarge => HttpError::HttpRequestBodySize(Some(BODY_BYTES_MAX as u64)),
             Lost::RequestIncomplete => HttpError::HttpProtocolError,
-            Lost::NoConnection(_) => HttpError::ConnectionRefused,
+            Lost::NoConnection(_) | Lost::CircuitOpen { .. } => HttpError::ConnectionRefused,
             Lost::TooLate => HttpError::HttpResponseTimeout,
             Lost::ResponseTooLarge => HttpError::HttpResponseBodySize(Some(BODY_BYTES_MAX as u64)),
             Lost::ResponseIncomplete(_) => HttpError::HttpResponseIncomplete,
@@ -306,8 +310,8 @@ impl Sender {
     ) -> Result<Response<Bytes>, Lost> {
         let (parts, body) = request.into_parts();
         let url = self.allow(&parts.uri)?;
-        let (clients, deadline) = match &self.network {
-            Network::Until { clients, deadline } => (clients, deadline),
+        let (clients, deadline, watch) = match &self.network {
+            Network::Until { clients, deadline, watch } => (clients, deadline, watch),
             Network::Scripted(script) => return self.play(index, script.as_ref(), parts, body).await,
             Network::None => return Err(Lost::Denied("this call has no network".to_owned())),
         };
@@ -319,6 +323,7 @@ impl Sender {
         let body = timeout_at(until, collect(body)).await.map_err(|_| Lost::TooLate)??;
         self.record.update(index, |exchange| exchange.request_body = self.blanked(&body));
 
+        let watched = watch.as_ref().map(|watch| self.admit(watch, &url)).transpose()?;
         let close_ends_body = url.scheme() == "http";
         let sending = client.request(parts.method, url).headers(headers).body(body);
         // From here on it may be out, whatever happens; only a failure to connect takes this back.
@@ -336,7 +341,20 @@ impl Sender {
             })?;
             self.receive(index, response, close_ends_body).await
         };
-        timeout_at(until, answer).await.map_err(|_| Lost::TooLate)?
+        let result = timeout_at(until, answer).await.unwrap_or(Err(Lost::TooLate));
+        if let Some(watched) = watched {
+            watched.settle(verdict(&result));
+        }
+        result
+    }
+
+    /// Leave of the origin's breaker.
+    fn admit(&self, watch: &Watch, url: &Url) -> Result<Watched, Lost> {
+        let origin = Origin::of(url).ok_or_else(|| Lost::Denied("the address has no host".to_owned()))?;
+        watch.admit(&origin).map_err(|wait_ms| {
+            self.record.lock().circuit_open = true;
+            Lost::CircuitOpen { origin, wait_s: wait_ms.div_ceil(1_000) }
+        })
     }
 
     /// One exchange with a script, recorded as one on the wire would be.
@@ -481,6 +499,16 @@ impl Sender {
             }
         }
         prefix(&blank_cards(&text), RECORDED_BYTES_MAX).to_owned()
+    }
+}
+
+/// What an exchange says about the other side.
+fn verdict(result: &Result<Response<Bytes>, Lost>) -> Verdict {
+    match result {
+        Ok(answer) if answer.status().is_server_error() => Verdict::Failed,
+        Ok(_) | Err(Lost::ResponseTooLarge) => Verdict::Answered,
+        Err(Lost::NoConnection(_) | Lost::TooLate | Lost::ResponseIncomplete(_)) => Verdict::Failed,
+        Err(_) => Verdict::Neither,
     }
 }
 

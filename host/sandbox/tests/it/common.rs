@@ -60,6 +60,7 @@ pub fn call(component: Arc<Component>, config: &str) -> Call {
         binding: Binding::empty(),
         limits: Limits::default(),
         background: false,
+        breaker: None,
     }
 }
 

@@ -22,7 +22,7 @@ fn usd(minor: i64) -> Money {
     Money { minor, currency: "USD".into() }
 }
 
-fn attempt(key: &str, operation: Operation, references: &[Reference]) -> Attempt {
+pub fn attempt(key: &str, operation: Operation, references: &[Reference]) -> Attempt {
     Attempt {
         key: key.into(),
         operation,
@@ -315,7 +315,7 @@ fn hostile(attack: &str, origin: &str) -> Call {
     let component = load(Slot::PaymentGateway, "hostile-gateway");
     let ctx = context(&format!("{attack} {origin}"));
     let limits = Limits { network_ms: 500, ..Limits::default() };
-    Call { component, ctx, binding: binding(origin), limits, background: false }
+    Call { component, ctx, binding: binding(origin), limits, background: false, breaker: None }
 }
 
 #[tokio::test]

@@ -185,7 +185,8 @@ async fn a_thousand_handles_are_open_at_one_time_and_no_more() {
     let open = async |handles: usize| {
         let ctx = context(&format!("handles x {handles}"));
         let (binding, limits) = (Binding::empty(), Limits::default());
-        let call = Call { component: component.clone(), ctx, binding, limits, background: false };
+        let call =
+            Call { component: component.clone(), ctx, binding, limits, background: false, breaker: None };
         SANDBOX.authorize(call, payment("k", "t", &[])).await
     };
     // The guest's own standard streams take a few.
@@ -216,7 +217,14 @@ async fn gateway_calls_of_one_merchant_end_at_their_fuel_while_another_is_served
         ctx.merchant = merchant.to_owned();
         let secrets = HashMap::from([("api_key".to_owned(), Secret::new("s"))]);
         let binding = Arc::new(Binding { secrets, ..(*binding("http://127.0.0.1:1")).clone() });
-        Call { component: component.clone(), ctx, binding, limits: Limits::default(), background: false }
+        Call {
+            component: component.clone(),
+            ctx,
+            binding,
+            limits: Limits::default(),
+            background: false,
+            breaker: None,
+        }
     };
     let attacks = (0..8).map(|_| sandbox.authorize(looping("hostile"), payment("k", "t", &[])));
     let mut honest = looping("honest");

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic, like the tests")]
 
+mod breaker;
 mod common;
 mod gateway;
 mod hostile;

@@ -42,6 +42,15 @@ fn order(row: &Row) -> Result<OrderRow, StoreError> {
     })
 }
 
+/// Orders that a customer has begun in a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BegunOrders {
+    /// All of them.
+    pub begun: i64,
+    /// Those whose payment did not come about.
+    pub failed: i64,
+}
+
 impl Tx {
     /// Makes an order. False: there is one of that id.
     pub async fn insert_order(&mut self, merchant: &str, order: &OrderRow) -> Result<bool, StoreError> {
@@ -109,6 +118,19 @@ impl Tx {
         let sql = "SELECT id, number, customer, uid, status, version, body, created_us, updated_us FROM purchase WHERE merchant = $1 AND customer = $2 ORDER BY created_us DESC, id DESC LIMIT $3";
         let rows = self.rows(sql, &[P::T(merchant), P::T(customer), P::I(limit)]).await?;
         rows.iter().map(order).collect()
+    }
+
+    /// Counts the orders that a customer has begun since a time.
+    pub async fn begun_orders(
+        &mut self,
+        merchant: &str,
+        customer: &str,
+        since_us: i64,
+    ) -> Result<BegunOrders, StoreError> {
+        let sql = "SELECT COUNT(*), COUNT(CASE WHEN status = 'PAYMENT_FAILED' THEN 1 END) FROM purchase WHERE merchant = $1 AND customer = $2 AND created_us >= $3";
+        let row = self.row(sql, &[P::T(merchant), P::T(customer), P::I(since_us)]).await?;
+        let row = row.ok_or(StoreError::Conflict)?;
+        Ok(BegunOrders { begun: row.int(0)?, failed: row.int(1)? })
     }
 
     /// Orders of a checkout, oldest first.
