@@ -254,7 +254,7 @@ async fn a_shadow_changes_nothing_and_tells_what_it_would_have_changed() {
     .await;
     let push = till.pushed(Slot::PaymentGateway, "default", "sim-gateway", demo_config("sim-gateway"));
     let refused = till.registry.push(MERCHANT, Push { stage: Stage::Shadow, ..push }, 0).await.unwrap_err();
-    assert!(refused.to_string().contains("moves money"), "{refused}");
+    assert!(refused.to_string().contains("what makes up a quote"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -610,7 +610,10 @@ async fn what_is_in_use_and_the_life_of_a_component_are_read_part_by_part() {
         at = (last.slot.clone(), last.name.clone());
         places.extend(part.iter().map(|a| format!("{}/{}", a.slot, a.name)));
     }
-    assert_eq!(places, ["payment-gateway/default", "pricing/default", "promotion/10", "shipping/default"]);
+    assert_eq!(
+        places,
+        ["carrier/default", "payment-gateway/default", "pricing/default", "promotion/10", "shipping/default"]
+    );
     let all = till.registry.activations(MERCHANT, ("", ""), 50).await.unwrap();
     let mut life = vec![];
     while let part = till

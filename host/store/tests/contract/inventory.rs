@@ -139,7 +139,7 @@ async fn take_one(store: &Store, n: u128) -> bool {
     let taken = store
         .transact(move |tx| {
             Box::pin(async move {
-                if n % 2 == 0 {
+                if n.is_multiple_of(2) {
                     let change = tx.move_stock(MERCHANT, &format!("m{n}"), ("sku", "w"), -1, &SET).await?;
                     return Ok(matches!(change, Change::Made(_)));
                 }
