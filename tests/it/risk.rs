@@ -22,7 +22,7 @@ async fn with_rules(config: Value) -> TestTill {
 /// Notes of the judgements of a session, oldest first.
 async fn judged(till: &TestTill, id: &str) -> Vec<Value> {
     let instance = till.instance(id).await;
-    let entries = till.store.journal(MERCHANT, instance.uid, 0, 1_000).await.unwrap();
+    let entries = till.store.journal(MERCHANT, instance.uid, 0, 1_000).await.expect("a journal");
     entries.into_iter().filter(|e| e.step == "risk.assess").map(|e| e.body["note"]["risk"].clone()).collect()
 }
 

@@ -207,7 +207,7 @@ pub(crate) async fn bulk(
     let key = idempotency_key(&headers)?;
     let issue = wanted(&app, &caller, &body, true).await?;
     if !(1..=CARDS_ISSUED_MAX).contains(&issue.count) {
-        return Err(Problem::field("count", &format!("1 to {CARDS_ISSUED_MAX} cards")));
+        return Err(Problem::field("count", format!("1 to {CARDS_ISSUED_MAX} cards")));
     }
     let made = app.shop.issue_gift_cards(&caller.merchant, &caller.sub, issue, key.as_deref()).await?;
     let mut text = "gift_card_id,code,amount,currency\n".to_owned();

@@ -55,7 +55,7 @@ pub(crate) async fn applicable(
     }
     query.finish()?;
     if codes.len() > ASKED_MAX {
-        return Err(Problem::field("codes", &format!("at most {ASKED_MAX} codes")));
+        return Err(Problem::field("codes", format!("at most {ASKED_MAX} codes")));
     }
     let priced = app.shop.applicable(&caller.merchant, &caller.sub, codes).await?;
     let promotions = priced.map(|(inputs, quote)| promotions(&inputs, &quote)).unwrap_or_default();

@@ -418,7 +418,7 @@ pub(crate) fn promotions(inputs: &Inputs, quote: &Quote) -> Vec<PromotionOut> {
             continue;
         }
         let of = |name: &String| name.eq_ignore_ascii_case(&input.code);
-        let about = refused().filter(|entry| entry.subject.as_ref().is_some_and(of)).next_back();
+        let about = refused().rfind(|entry| entry.subject.as_ref().is_some_and(of));
         let offered = quote.messages.iter().find(|message| {
             let at = inputs.codes.iter().position(|other| other == input);
             message.path.as_ref().zip(at).is_some_and(|(path, at)| *path == format!("$.codes[{at}]"))

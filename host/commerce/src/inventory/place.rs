@@ -117,7 +117,10 @@ mod tests {
         all.iter().map(|(id, n)| Availability { warehouse: (*id).to_owned(), available: *n }).collect()
     }
 
-    fn told(lines: &[LineInput]) -> Vec<(Vec<(Option<&str>, u32)>, Option<u32>)> {
+    /// Places of a line with their units, and what is there in all.
+    type Told<'a> = (Vec<(Option<&'a str>, u32)>, Option<u32>);
+
+    fn told(lines: &[LineInput]) -> Vec<Told<'_>> {
         lines.iter().map(|line| (line.places(), line.stock)).collect()
     }
 
