@@ -509,6 +509,17 @@ impl Query {
         limit.ok_or_else(|| Problem::field("limit", format!("a whole number from 1 to {max} is needed")))
     }
 
+    /// The place in a list, newest first, that `cursor` names: a time or position, and an id. Without: before the first.
+    pub(crate) fn before(&mut self) -> Result<(i64, String), Problem> {
+        match self.text("cursor") {
+            None => Ok((i64::MAX, String::new())),
+            Some(cursor) => cursor
+                .split_once('.')
+                .and_then(|(at, id)| Some((at.parse().ok()?, id.to_owned())))
+                .ok_or_else(|| Problem::field("cursor", "`nextCursor` of a page is needed")),
+        }
+    }
+
     /// No other parameters were given.
     pub(crate) fn finish(self) -> Result<(), Problem> {
         match self.0.iter().find(|(name, _)| !self.1.contains(&name.as_str())) {

@@ -83,6 +83,20 @@ impl Behaviour {
     }
 }
 
+/// What the next requests of an operation are to do, as a test asks for it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NextBehaviour<K> {
+    pub operation: K,
+    pub behaviour: Behaviour,
+    #[serde(default = "once")]
+    pub times: usize,
+}
+
+fn once() -> usize {
+    1
+}
+
 /// Behaviours set for the next requests of an operation. They come before what the token says.
 pub struct Script<K>(HashMap<K, VecDeque<Behaviour>>);
 

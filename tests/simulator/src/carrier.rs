@@ -1,6 +1,6 @@
 //! The carrier: parcels are booked once for each key, scanned when a test says so, and told of by signed webhooks.
 
-use crate::behaviour::{Behaviour, Script};
+use crate::behaviour::{Behaviour, NextBehaviour, Script};
 use crate::http::{answer, deliver, failed, knows, lose, now_ms, unauthorized};
 use crate::ledger::{Reply, error};
 use crate::webhook::{self, Target};
@@ -351,20 +351,10 @@ async fn scan(
     answer(Reply { status: 200, body: told, fresh: true })
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NextBehaviour {
-    operation: Operation,
-    behaviour: Behaviour,
-    #[serde(default = "once")]
-    times: usize,
-}
-
-fn once() -> usize {
-    1
-}
-
-async fn set_behaviour(State(carrier): State<Carrier>, Json(next): Json<NextBehaviour>) -> StatusCode {
+async fn set_behaviour(
+    State(carrier): State<Carrier>,
+    Json(next): Json<NextBehaviour<Operation>>,
+) -> StatusCode {
     let mut script = carrier.0.script.lock().unwrap_or_else(PoisonError::into_inner);
     script.set(next.operation, next.behaviour, next.times);
     StatusCode::NO_CONTENT

@@ -1,6 +1,6 @@
 //! The provider's API, and the admin's side of it.
 
-use crate::behaviour::{Behaviour, Operation, Script};
+use crate::behaviour::{Behaviour, NextBehaviour, Operation, Script};
 use crate::ledger::{Change, Ledger, Reply, error};
 use crate::webhook::{self, Mode, Target};
 use axum::body::{Body, Bytes};
@@ -8,7 +8,6 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Response, StatusCode, header};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
@@ -111,20 +110,10 @@ async fn charges(State(provider): State<Provider>) -> Response<Body> {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NextBehaviour {
-    operation: Operation,
-    behaviour: Behaviour,
-    #[serde(default = "once")]
-    times: usize,
-}
-
-fn once() -> usize {
-    1
-}
-
-async fn set_behaviour(State(provider): State<Provider>, Json(next): Json<NextBehaviour>) -> StatusCode {
+async fn set_behaviour(
+    State(provider): State<Provider>,
+    Json(next): Json<NextBehaviour<Operation>>,
+) -> StatusCode {
     let mut script = provider.0.script.lock().unwrap_or_else(PoisonError::into_inner);
     script.set(next.operation, next.behaviour, next.times);
     StatusCode::NO_CONTENT

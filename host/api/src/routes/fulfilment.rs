@@ -139,23 +139,12 @@ pub(crate) async fn reviews(
     mut query: Query,
 ) -> Result<Response, Problem> {
     let limit = query.limit(20, 100)?;
-    let before = place(&mut query)?;
+    let before = query.before()?;
     query.finish()?;
     let before = (before.0, before.1.as_str());
     let (reviews, sums) = app.shop.reviews(&caller.merchant, &id, before, limit).await?;
     let next = last_of(&reviews, limit).map(|last| format!("{}.{}", last.at_us, last.order));
     json(StatusCode::OK, &ReviewsOut::new(reviews, sums, next))
-}
-
-/// The place in a list by time and id that a cursor names.
-fn place(query: &mut Query) -> Result<(i64, String), Problem> {
-    match query.text("cursor") {
-        None => Ok((i64::MAX, String::new())),
-        Some(cursor) => cursor
-            .split_once('.')
-            .and_then(|(at, id)| Some((at.parse().ok()?, id.to_owned())))
-            .ok_or_else(|| Problem::field("cursor", "`nextCursor` of a page is needed")),
-    }
 }
 
 /// Lists the merchant's parcels, newest first.
@@ -172,7 +161,7 @@ pub(crate) async fn list(
 ) -> Result<Response, Problem> {
     caller.needs(ADMIN)?;
     let limit = query.limit(20, 100)?;
-    let before = place(&mut query)?;
+    let before = query.before()?;
     let status = query.text("status").map(str::to_owned);
     let order = query.text("orderId").map(str::to_owned);
     query.finish()?;

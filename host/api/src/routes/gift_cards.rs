@@ -370,17 +370,6 @@ pub(crate) async fn adjust(
     json(StatusCode::OK, &EntryOut::new(entry, &card.currency)?)
 }
 
-/// A place in a list by time and id: `time.id`.
-pub(crate) fn before(query: &mut Query) -> Result<(i64, String), Problem> {
-    match query.text("cursor") {
-        None => Ok((i64::MAX, String::new())),
-        Some(cursor) => cursor
-            .split_once('.')
-            .and_then(|(at, id)| Some((at.parse().ok()?, id.to_owned())))
-            .ok_or_else(|| Problem::field("cursor", "`nextCursor` of a page is needed")),
-    }
-}
-
 /// Reads the ledger of a card, newest first.
 #[utoipa::path(get, path = "/api/v1/admin/gift-cards/{card}/entries", tag = "gift cards", security(("bearer" = [])),
     params(("card" = String, Path), ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
@@ -394,7 +383,7 @@ pub(crate) async fn entries(
 ) -> Result<Response, Problem> {
     caller.needs(ADMIN)?;
     let limit = query.limit(50, 200)?;
-    let before = before(&mut query)?;
+    let before = query.before()?;
     query.finish()?;
     let card = app.shop.gift_card(&caller.merchant, &id).await?;
     let before = (before.0, before.1.as_str());

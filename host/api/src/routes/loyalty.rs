@@ -7,7 +7,6 @@ use serde::Serialize;
 use till_store::tables::loyalty::PointsEntry;
 use utoipa::ToSchema;
 
-use super::gift_cards::before;
 use super::{json, last_of};
 use crate::App;
 use crate::auth::Caller;
@@ -162,7 +161,7 @@ pub(crate) async fn entries(
     mut query: Query,
 ) -> Result<Response, Problem> {
     let limit = query.limit(20, 100)?;
-    let before = before(&mut query)?;
+    let before = query.before()?;
     query.finish()?;
     let before = (before.0, before.1.as_str());
     let rows = app.shop.points_entries(&caller.merchant, &caller.sub, before, limit).await?;

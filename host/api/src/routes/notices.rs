@@ -233,13 +233,7 @@ pub(crate) async fn deliveries(
     let limit = query.limit(50, 200)?;
     let mut text = |name| query.text(name).map(str::to_owned);
     let sought = DeliverySought { order: text("order"), channel: text("channel"), state: text("state") };
-    let before = match query.text("cursor") {
-        None => (i64::MAX, String::new()),
-        Some(cursor) => cursor
-            .split_once('.')
-            .and_then(|(position, channel)| Some((position.parse().ok()?, channel.to_owned())))
-            .ok_or_else(|| Problem::field("cursor", "`nextCursor` of a page is needed"))?,
-    };
+    let before = query.before()?;
     query.finish()?;
     let before = (before.0, before.1.as_str());
     let found = app.events.notification_deliveries(&caller.merchant, &sought, before, limit).await?;

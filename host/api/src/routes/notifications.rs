@@ -58,13 +58,7 @@ pub(crate) async fn list(
         Some("true") => true,
         Some(_) => return Err(Problem::field("unread", "`true` or `false` is needed")),
     };
-    let before = match query.text("cursor") {
-        None => (i64::MAX, String::new()),
-        Some(cursor) => cursor
-            .split_once('.')
-            .and_then(|(at, id)| Some((at.parse().ok()?, id.to_owned())))
-            .ok_or_else(|| Problem::field("cursor", "`nextCursor` of a page is needed"))?,
-    };
+    let before = query.before()?;
     query.finish()?;
     let before = (before.0, before.1.as_str());
     let (rows, unread) =
