@@ -23,6 +23,15 @@ pub struct Config {
     pub jwt_secret: Option<String>,
     /// Public key of RS256 or EdDSA tokens, PEM.
     pub jwt_public_key: Option<PathBuf>,
+    /// Address of the JSON Web Key Set of whoever signs tokens: `https://login.example/.well-known/jwks.json`. It is
+    /// fetched every ten minutes, and when a token names a key that is not in it.
+    pub jwks_url: Option<String>,
+    /// Takes tokens with this `iss` only; none: `iss` is not looked at.
+    pub jwt_issuer: Option<String>,
+    /// Takes tokens with this `aud` only; none: `aud` is not looked at.
+    pub jwt_audience: Option<String>,
+    /// How the log is written to stderr.
+    pub log_format: LogFormat,
     /// Key that seals merchants' secrets: 32 random bytes in base64, the same for all hosts of a database. None: on
     /// SQLite one is made and kept beside the database file.
     pub secrets_key: Option<String>,
@@ -36,6 +45,17 @@ pub struct Config {
     pub nats_url: Option<String>,
     /// Its JetStream stream; `till` without. It is made where it is not there.
     pub nats_stream: Option<String>,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// A line for people.
+    #[default]
+    Text,
+    /// A JSON object in each line: `timestamp`, `level`, `target`, `fields`, `spans`.
+    Json,
 }
 
 /// The operator's SMTP server.

@@ -3,6 +3,8 @@
 mod cli;
 mod clock;
 mod config;
+mod keys;
+mod log;
 mod memory;
 mod wiring;
 

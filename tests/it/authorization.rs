@@ -38,13 +38,23 @@ enum Id {
 use Id::{Customers, Merchants};
 use Who::{Public, Scope, Shopper};
 
-const ADMIN: Who = Scope(&["admin"]);
-const READ: Who = Scope(&["components:read", "components", "admin"]);
-const CHANGE: Who = Scope(&["components", "admin"]);
+/// Whoever has a scope that opens the reading of an area.
+macro_rules! reads {
+    ($area:literal) => {
+        Scope(&[$area, concat!($area, ":read"), "admin:read", "admin"])
+    };
+}
+
+/// Whoever has a scope that opens an area.
+macro_rules! changes {
+    ($area:literal) => {
+        Scope(&[$area, "admin"])
+    };
+}
+
 const OPERATOR: Who = Scope(&["operator"]);
-/// Scopes there are, and some that only look like one.
-const SCOPES: [&str; 7] =
-    ["operator", "admin", "components", "components:read", "administrator", "admin:read", "*"];
+/// What only looks like a scope.
+const NO_SCOPES: [&str; 5] = ["administrator", "*", "operator:read", "catalog:write", "Admin"];
 
 const TURN: &str = r#"{"slot":"pricing","sharePpm":50000}"#;
 const HOOK: &str = r#"{"url":"https://hooks.example.com/a","topics":["*"]}"#;
@@ -93,12 +103,12 @@ const ROUTES: &[(&str, Who, Id, &str)] = &[
     ("GET /api/v1/orders/{order}/feedback", Shopper, Customers, ""),
     // Products that nobody has are products that nobody has reviewed.
     ("GET /api/v1/catalog/products/{product}/reviews", Shopper, Id::None, ""),
-    ("GET /api/v1/admin/shipments", ADMIN, Id::None, ""),
-    ("GET /api/v1/admin/shipments/{shipment}", ADMIN, Merchants, ""),
-    ("POST /api/v1/admin/shipments/{shipment}/scans", ADMIN, Merchants, r#"{"type":"other"}"#),
-    ("POST /api/v1/admin/shipments/{shipment}/book", ADMIN, Merchants, ""),
-    ("POST /api/v1/admin/shipments/{shipment}/cancel", ADMIN, Merchants, ""),
-    ("GET /api/v1/admin/shipments/{shipment}/label", ADMIN, Merchants, ""),
+    ("GET /api/v1/admin/shipments", reads!("orders"), Id::None, ""),
+    ("GET /api/v1/admin/shipments/{shipment}", reads!("orders"), Merchants, ""),
+    ("POST /api/v1/admin/shipments/{shipment}/scans", changes!("orders"), Merchants, r#"{"type":"other"}"#),
+    ("POST /api/v1/admin/shipments/{shipment}/book", changes!("orders"), Merchants, ""),
+    ("POST /api/v1/admin/shipments/{shipment}/cancel", changes!("orders"), Merchants, ""),
+    ("GET /api/v1/admin/shipments/{shipment}/label", reads!("orders"), Merchants, ""),
     // The carrier's component verifies the signature.
     ("POST /webhooks/{merchant}/carriers/{carrier}", Public, Id::None, ""),
     ("GET /api/v1/notifications", Shopper, Id::None, ""),
@@ -118,135 +128,177 @@ const ROUTES: &[(&str, Who, Id, &str)] = &[
         Merchants,
         r#"{"act":"retry","why":"test"}"#,
     ),
-    ("GET /api/v1/admin/events", ADMIN, Id::None, ""),
-    ("GET /api/v1/admin/notifications/templates", ADMIN, Id::None, ""),
-    ("GET /api/v1/admin/notifications/templates/{kind}/{locale}", ADMIN, Merchants, ""),
-    ("PUT /api/v1/admin/notifications/templates/{kind}/{locale}", ADMIN, Id::None, WORDS),
-    ("DELETE /api/v1/admin/notifications/templates/{kind}/{locale}", ADMIN, Merchants, ""),
+    ("GET /api/v1/admin/events", reads!("events"), Id::None, ""),
+    ("GET /api/v1/admin/notifications/templates", reads!("notifications"), Id::None, ""),
+    ("GET /api/v1/admin/notifications/templates/{kind}/{locale}", reads!("notifications"), Merchants, ""),
+    ("PUT /api/v1/admin/notifications/templates/{kind}/{locale}", changes!("notifications"), Id::None, WORDS),
+    (
+        "DELETE /api/v1/admin/notifications/templates/{kind}/{locale}",
+        changes!("notifications"),
+        Merchants,
+        "",
+    ),
     (
         "POST /api/v1/admin/notifications/templates/{kind}/{locale}/preview",
-        ADMIN,
+        reads!("notifications"),
         Merchants,
         r#"{"orderId":"{order}"}"#,
     ),
-    ("GET /api/v1/admin/notifications/deliveries?order={order}", ADMIN, Merchants, ""),
+    ("GET /api/v1/admin/notifications/deliveries?order={order}", reads!("notifications"), Merchants, ""),
     (
         "POST /api/v1/admin/notifications/replay",
-        ADMIN,
+        changes!("notifications"),
         Merchants,
         r#"{"channel":"email","orderId":"{order}"}"#,
     ),
-    ("GET /api/v1/admin/analytics/{metric}?from=2024-01-01&to=2024-01-02", ADMIN, Id::None, ""),
-    ("POST /api/v1/admin/analytics/rebuild", ADMIN, Id::None, ""),
-    ("POST /api/v1/admin/webhooks", ADMIN, Id::None, HOOK),
-    ("GET /api/v1/admin/webhooks", ADMIN, Id::None, ""),
-    ("PUT /api/v1/admin/webhooks/{webhook}", ADMIN, Merchants, HOOK),
-    ("DELETE /api/v1/admin/webhooks/{webhook}", ADMIN, Merchants, ""),
-    ("GET /api/v1/admin/webhooks/{webhook}/deliveries", ADMIN, Merchants, ""),
-    ("POST /api/v1/admin/webhooks/{webhook}/replay", ADMIN, Merchants, ""),
+    ("GET /api/v1/admin/analytics/{metric}?from=2024-01-01&to=2024-01-02", reads!("analytics"), Id::None, ""),
+    ("POST /api/v1/admin/analytics/rebuild", changes!("analytics"), Id::None, ""),
+    ("POST /api/v1/admin/webhooks", changes!("events"), Id::None, HOOK),
+    ("GET /api/v1/admin/webhooks", reads!("events"), Id::None, ""),
+    ("PUT /api/v1/admin/webhooks/{webhook}", changes!("events"), Merchants, HOOK),
+    ("DELETE /api/v1/admin/webhooks/{webhook}", changes!("events"), Merchants, ""),
+    ("GET /api/v1/admin/webhooks/{webhook}/deliveries", reads!("events"), Merchants, ""),
+    ("POST /api/v1/admin/webhooks/{webhook}/replay", changes!("events"), Merchants, ""),
     (
         "POST /api/v1/admin/components",
-        CHANGE,
+        changes!("components"),
         Merchants,
         r#"{"slot":"pricing","component":"{component}","config":{}}"#,
     ),
-    ("GET /api/v1/admin/components", READ, Id::None, ""),
-    ("GET /api/v1/admin/components/uploaded", READ, Id::None, ""),
-    ("GET /api/v1/admin/components/{component}", READ, Merchants, ""),
-    ("DELETE /api/v1/admin/components/{component}", CHANGE, Merchants, ""),
-    ("GET /api/v1/admin/components/{component}/binary", READ, Merchants, ""),
+    ("GET /api/v1/admin/components", reads!("components"), Id::None, ""),
+    ("GET /api/v1/admin/components/uploaded", reads!("components"), Id::None, ""),
+    ("GET /api/v1/admin/components/{component}", reads!("components"), Merchants, ""),
+    ("DELETE /api/v1/admin/components/{component}", changes!("components"), Merchants, ""),
+    ("GET /api/v1/admin/components/{component}/binary", reads!("components"), Merchants, ""),
     (
         "POST /api/v1/admin/components/revoke",
-        CHANGE,
+        changes!("components"),
         Merchants,
         r#"{"component":"{component}","why":"test"}"#,
     ),
-    ("POST /api/v1/admin/components/rollback", CHANGE, Id::None, TURN),
-    ("POST /api/v1/admin/components/retire", CHANGE, Id::None, TURN),
-    ("POST /api/v1/admin/components/canary", CHANGE, Id::None, TURN),
-    ("POST /api/v1/admin/components/promote", CHANGE, Id::None, TURN),
-    ("POST /api/v1/admin/components/withdraw", CHANGE, Id::None, TURN),
-    ("GET /api/v1/admin/components/history", READ, Id::None, ""),
-    ("GET /api/v1/admin/components/trial", READ, Id::None, ""),
-    ("GET /api/v1/admin/components/differences", READ, Id::None, ""),
-    ("GET /api/v1/admin/components/record?session={sessionId}&slot=pricing", READ, Merchants, ""),
-    ("GET /api/v1/admin/checkouts/recorded", READ, Id::None, ""),
-    ("GET /api/v1/admin/bindings/{binding}", READ, Merchants, ""),
-    ("POST /api/v1/admin/tables", CHANGE, Id::None, r#"{"a":"1"}"#),
-    ("GET /api/v1/admin/tables", READ, Id::None, ""),
-    ("GET /api/v1/admin/tables/{table}", READ, Merchants, ""),
-    ("DELETE /api/v1/admin/tables/{table}", CHANGE, Merchants, ""),
-    ("GET /api/v1/admin/secrets", READ, Id::None, ""),
-    ("PUT /api/v1/admin/secrets/{secret}", CHANGE, Id::None, r#"{"value":"another one"}"#),
-    ("DELETE /api/v1/admin/secrets/{secret}", CHANGE, Merchants, ""),
-    ("GET /api/v1/admin/breakers", ADMIN, Id::None, ""),
-    ("GET /api/v1/admin/counters", ADMIN, Id::None, ""),
-    ("GET /api/v1/admin/settings", ADMIN, Id::None, ""),
-    ("PUT /api/v1/admin/settings", ADMIN, Id::None, r#"{"currency":"EUR"}"#),
-    ("GET /api/v1/admin/products", ADMIN, Id::None, ""),
-    ("GET /api/v1/admin/products/{product}", ADMIN, Merchants, ""),
-    ("DELETE /api/v1/admin/products/{product}", ADMIN, Merchants, ""),
-    ("POST /api/v1/admin/catalog/import", ADMIN, Id::None, "[]"),
-    ("GET /api/v1/admin/catalog/export", ADMIN, Id::None, ""),
+    ("POST /api/v1/admin/components/rollback", changes!("components"), Id::None, TURN),
+    ("POST /api/v1/admin/components/retire", changes!("components"), Id::None, TURN),
+    ("POST /api/v1/admin/components/canary", changes!("components"), Id::None, TURN),
+    ("POST /api/v1/admin/components/promote", changes!("components"), Id::None, TURN),
+    ("POST /api/v1/admin/components/withdraw", changes!("components"), Id::None, TURN),
+    ("GET /api/v1/admin/components/history", reads!("components"), Id::None, ""),
+    ("GET /api/v1/admin/components/trial", reads!("components"), Id::None, ""),
+    ("GET /api/v1/admin/components/differences", reads!("components"), Id::None, ""),
+    (
+        "GET /api/v1/admin/components/record?session={sessionId}&slot=pricing",
+        reads!("components"),
+        Merchants,
+        "",
+    ),
+    ("GET /api/v1/admin/checkouts/recorded", reads!("components"), Id::None, ""),
+    ("GET /api/v1/admin/bindings/{binding}", reads!("components"), Merchants, ""),
+    ("POST /api/v1/admin/tables", changes!("components"), Id::None, r#"{"a":"1"}"#),
+    ("GET /api/v1/admin/tables", reads!("components"), Id::None, ""),
+    ("GET /api/v1/admin/tables/{table}", reads!("components"), Merchants, ""),
+    ("DELETE /api/v1/admin/tables/{table}", changes!("components"), Merchants, ""),
+    ("GET /api/v1/admin/secrets", reads!("components"), Id::None, ""),
+    ("PUT /api/v1/admin/secrets/{secret}", changes!("components"), Id::None, r#"{"value":"another one"}"#),
+    ("DELETE /api/v1/admin/secrets/{secret}", changes!("components"), Merchants, ""),
+    ("GET /api/v1/admin/breakers", reads!("settings"), Id::None, ""),
+    ("GET /api/v1/admin/counters", reads!("settings"), Id::None, ""),
+    ("GET /api/v1/admin/settings", reads!("settings"), Id::None, ""),
+    ("PUT /api/v1/admin/settings", changes!("settings"), Id::None, r#"{"currency":"EUR"}"#),
+    ("GET /api/v1/admin/products", reads!("catalog"), Id::None, ""),
+    ("GET /api/v1/admin/products/{product}", reads!("catalog"), Merchants, ""),
+    ("DELETE /api/v1/admin/products/{product}", changes!("catalog"), Merchants, ""),
+    ("POST /api/v1/admin/catalog/import", changes!("catalog"), Id::None, "[]"),
+    ("GET /api/v1/admin/catalog/export", reads!("catalog"), Id::None, ""),
     (
         "PUT /api/v1/admin/products/{product}",
-        ADMIN,
+        changes!("catalog"),
         Id::None,
         r#"{"sku":"SKU-ABC-001","name":"Another","price":1}"#,
     ),
-    ("PUT /api/v1/admin/customers/{customer}", ADMIN, Id::None, r#"{"points":9}"#),
-    ("PUT /api/v1/admin/stock/{sku}/{warehouse}", ADMIN, Id::None, r#"{"onHand":0}"#),
+    ("PUT /api/v1/admin/customers/{customer}", changes!("customers"), Id::None, r#"{"points":9}"#),
+    ("PUT /api/v1/admin/stock/{sku}/{warehouse}", changes!("inventory"), Id::None, r#"{"onHand":0}"#),
     ("GET /api/v1/inventory/{sku}", Shopper, Merchants, ""),
-    ("GET /api/v1/admin/inventory", ADMIN, Id::None, ""),
+    ("GET /api/v1/admin/inventory", reads!("inventory"), Id::None, ""),
     (
         "POST /api/v1/admin/inventory/adjustments",
-        ADMIN,
+        changes!("inventory"),
         Id::None,
         r#"{"sku":"{sku}","warehouse":"{warehouse}","onHand":0}"#,
     ),
     (
         "POST /api/v1/admin/inventory/transfers",
-        ADMIN,
+        changes!("inventory"),
         Id::None,
         r#"{"sku":"{sku}","from":"{warehouse}","to":"other","quantity":1}"#,
     ),
-    ("GET /api/v1/admin/inventory/movements", ADMIN, Id::None, ""),
-    ("PUT /api/v1/admin/inventory/thresholds/{sku}", ADMIN, Id::None, r#"{"lowAt":1}"#),
-    ("GET /api/v1/admin/inventory/warehouses", ADMIN, Id::None, ""),
-    ("GET /api/v1/admin/inventory/warehouses/{warehouse}", ADMIN, Merchants, ""),
-    ("PUT /api/v1/admin/inventory/warehouses/{warehouse}", ADMIN, Id::None, r#"{"active":false}"#),
-    ("DELETE /api/v1/admin/inventory/warehouses/{warehouse}", ADMIN, Merchants, ""),
+    ("GET /api/v1/admin/inventory/movements", reads!("inventory"), Id::None, ""),
+    ("PUT /api/v1/admin/inventory/thresholds/{sku}", changes!("inventory"), Id::None, r#"{"lowAt":1}"#),
+    ("GET /api/v1/admin/inventory/warehouses", reads!("inventory"), Id::None, ""),
+    ("GET /api/v1/admin/inventory/warehouses/{warehouse}", reads!("inventory"), Merchants, ""),
+    (
+        "PUT /api/v1/admin/inventory/warehouses/{warehouse}",
+        changes!("inventory"),
+        Id::None,
+        r#"{"active":false}"#,
+    ),
+    ("DELETE /api/v1/admin/inventory/warehouses/{warehouse}", changes!("inventory"), Merchants, ""),
     ("GET /api/v1/promotions/applicable", Shopper, Id::None, ""),
-    ("POST /api/v1/admin/promotions/{promotion}/codes", ADMIN, Id::None, r#"{"count":2}"#),
-    ("GET /api/v1/admin/promotions/{promotion}/codes", ADMIN, Id::None, ""),
-    ("GET /api/v1/admin/promotions/{promotion}/codes/export", ADMIN, Id::None, ""),
-    ("GET /api/v1/admin/campaigns", ADMIN, Id::None, ""),
-    ("PUT /api/v1/admin/campaigns/{campaign}", ADMIN, Id::None, r#"{"name":"n","promotions":["other"]}"#),
-    ("GET /api/v1/admin/campaigns/{campaign}", ADMIN, Merchants, ""),
-    ("DELETE /api/v1/admin/campaigns/{campaign}", ADMIN, Merchants, ""),
+    ("POST /api/v1/admin/promotions/{promotion}/codes", changes!("promotions"), Id::None, r#"{"count":2}"#),
+    ("GET /api/v1/admin/promotions/{promotion}/codes", reads!("promotions"), Id::None, ""),
+    ("GET /api/v1/admin/promotions/{promotion}/codes/export", reads!("promotions"), Id::None, ""),
+    ("GET /api/v1/admin/campaigns", reads!("promotions"), Id::None, ""),
+    (
+        "PUT /api/v1/admin/campaigns/{campaign}",
+        changes!("promotions"),
+        Id::None,
+        r#"{"name":"n","promotions":["other"]}"#,
+    ),
+    ("GET /api/v1/admin/campaigns/{campaign}", reads!("promotions"), Merchants, ""),
+    ("DELETE /api/v1/admin/campaigns/{campaign}", changes!("promotions"), Merchants, ""),
     ("GET /api/v1/loyalty", Shopper, Id::None, ""),
     ("GET /api/v1/loyalty/benefits", Shopper, Id::None, ""),
     ("GET /api/v1/loyalty/entries", Shopper, Id::None, ""),
-    ("POST /api/v1/admin/customers/{customer}/points", ADMIN, Merchants, r#"{"delta":1,"reason":"r"}"#),
-    ("POST /api/v1/admin/orders/{order}/points-reversal", ADMIN, Merchants, ""),
+    (
+        "POST /api/v1/admin/customers/{customer}/points",
+        changes!("customers"),
+        Merchants,
+        r#"{"delta":1,"reason":"r"}"#,
+    ),
+    ("POST /api/v1/admin/orders/{order}/points-reversal", changes!("orders"), Merchants, ""),
     ("POST /api/v1/gift-cards/balance", Shopper, Id::None, r#"{"code":"AAAA-AAAA-AAAA-AAAA"}"#),
-    ("POST /api/v1/admin/gift-cards", ADMIN, Id::None, r#"{"amount":25.00}"#),
-    ("POST /api/v1/admin/gift-cards/bulk", ADMIN, Id::None, r#"{"count":2,"amount":25.00}"#),
-    ("GET /api/v1/admin/gift-cards", ADMIN, Id::None, ""),
-    ("GET /api/v1/admin/gift-cards/{card}", ADMIN, Merchants, ""),
-    ("POST /api/v1/admin/gift-cards/{card}/void", ADMIN, Merchants, ""),
-    ("POST /api/v1/admin/gift-cards/{card}/adjustments", ADMIN, Merchants, r#"{"delta":1.00,"note":"n"}"#),
-    ("GET /api/v1/admin/gift-cards/{card}/entries", ADMIN, Merchants, ""),
-    ("POST /api/v1/admin/orders/{order}/gift-card-refunds", ADMIN, Merchants, r#"{"amount":1.00}"#),
+    ("POST /api/v1/admin/gift-cards", changes!("gift-cards"), Id::None, r#"{"amount":25.00}"#),
+    ("POST /api/v1/admin/gift-cards/bulk", changes!("gift-cards"), Id::None, r#"{"count":2,"amount":25.00}"#),
+    ("GET /api/v1/admin/gift-cards", reads!("gift-cards"), Id::None, ""),
+    ("GET /api/v1/admin/gift-cards/{card}", reads!("gift-cards"), Merchants, ""),
+    ("POST /api/v1/admin/gift-cards/{card}/void", changes!("gift-cards"), Merchants, ""),
+    (
+        "POST /api/v1/admin/gift-cards/{card}/adjustments",
+        changes!("gift-cards"),
+        Merchants,
+        r#"{"delta":1.00,"note":"n"}"#,
+    ),
+    ("GET /api/v1/admin/gift-cards/{card}/entries", reads!("gift-cards"), Merchants, ""),
+    (
+        "POST /api/v1/admin/orders/{order}/gift-card-refunds",
+        changes!("gift-cards"),
+        Merchants,
+        r#"{"amount":1.00}"#,
+    ),
+    ("POST /api/v1/admin/api-keys", changes!("access"), Id::None, r#"{"name":"n","scopes":["access"]}"#),
+    ("GET /api/v1/admin/api-keys", reads!("access"), Id::None, ""),
+    ("DELETE /api/v1/admin/api-keys/{key}", changes!("access"), Merchants, ""),
+    ("GET /api/v1/admin/roles", reads!("access"), Id::None, ""),
+    ("PUT /api/v1/admin/roles/{role}", changes!("access"), Id::None, r#"{"scopes":["access"]}"#),
+    ("DELETE /api/v1/admin/roles/{role}", changes!("access"), Merchants, ""),
+    ("GET /api/v1/admin/audit", reads!("access"), Id::None, ""),
     (
         "POST /api/v1/admin/inventory/reservations",
-        ADMIN,
+        changes!("inventory"),
         Id::None,
         r#"{"items":[{"sku":"{sku}","quantity":1}]}"#,
     ),
-    ("GET /api/v1/admin/inventory/reservations/{reservation}", ADMIN, Merchants, ""),
-    ("POST /api/v1/admin/inventory/reservations/{reservation}/confirm", ADMIN, Merchants, ""),
-    ("POST /api/v1/admin/inventory/reservations/{reservation}/release", ADMIN, Merchants, ""),
+    ("GET /api/v1/admin/inventory/reservations/{reservation}", reads!("inventory"), Merchants, ""),
+    ("POST /api/v1/admin/inventory/reservations/{reservation}/confirm", changes!("inventory"), Merchants, ""),
+    ("POST /api/v1/admin/inventory/reservations/{reservation}/release", changes!("inventory"), Merchants, ""),
 ];
 
 /// Names of parameters do not matter, and queries are not part of a route.
@@ -303,7 +355,7 @@ fn now_s() -> i64 {
 
 fn claims(merchant: &str, sub: &str, scope: &str) -> Claims {
     let (merchant, sub, scope) = (merchant.to_owned(), sub.to_owned(), scope.to_owned());
-    Claims { sub, merchant, scope, exp: now_s() + 3_600, nbf: None }
+    Claims { sub, merchant, scope, exp: now_s() + 3_600, ..Claims::default() }
 }
 
 fn signed(secret: &str, claims: &Claims) -> String {
@@ -396,9 +448,14 @@ async fn furnish(shop: &Shop) -> Things {
     };
     call("PUT", "/api/v1/admin/campaigns/CAMP-1", Some(json!({ "name": "n", "promotions": ["none-yet"] })))
         .await;
+    let key = json!({ "name": "n", "scopes": ["orders"] });
+    let key = call("POST", "/api/v1/admin/api-keys", Some(key)).await;
+    call("PUT", "/api/v1/admin/roles/door", Some(json!({ "scopes": ["orders"] }))).await;
     let card = call("POST", "/api/v1/admin/gift-cards", Some(json!({ "amount": 25 }))).await;
     Things(vec![
         ("card", text(&card["giftCardId"])),
+        ("key", text(&key["id"])),
+        ("role", "door".to_owned()),
         ("campaign", "CAMP-1".to_owned()),
         ("promotion", "summer-2024".to_owned()),
         ("shipment", shipment),
@@ -466,8 +523,9 @@ async fn no_route_opens_to_a_token_that_is_none() {
             assert_eq!(answer.1["code"], "unauthorized", "{route}: {}", answer.1);
         }
         let Scope(open_to) = who else { continue };
-        let refused = SCOPES.iter().filter(|scope| !open_to.contains(scope)).chain([&""]);
-        for scope in refused {
+        let known = till_commerce::access::scopes();
+        let all = known.iter().map(String::as_str).chain(NO_SCOPES).chain([""]);
+        for scope in all.filter(|scope| !open_to.contains(scope)) {
             let answer = send(&shop, &token(MERCHANT, CUSTOMER, scope), route, body, &things).await;
             assert_eq!(answer.0, 403, "{route} with the scope `{scope}`: {}", answer.1);
             assert_eq!(answer.1["code"], "forbidden", "{route}: {}", answer.1);

@@ -1,5 +1,6 @@
 //! Tests of the whole shop, in one binary. Each test is a sentence and has a shop of its own.
 
+mod access;
 mod authorization;
 mod breakers;
 mod cart;

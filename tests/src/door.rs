@@ -50,7 +50,7 @@ impl Door {
             merchant: MERCHANT.to_owned(),
             scope: scope.to_owned(),
             exp: self.clock.now_us() / 1_000_000 + 3_600,
-            nbf: None,
+            ..Claims::default()
         };
         self.auth.mint(&claims).expect("a token")
     }

@@ -46,6 +46,7 @@ pub struct Endpoint {
     pub url: String,
     posted: Arc<Mutex<Vec<Posted>>>,
     answers: Arc<Mutex<VecDeque<String>>>,
+    body: Arc<Mutex<String>>,
     serving: tokio::task::JoinHandle<()>,
 }
 
@@ -56,10 +57,11 @@ impl Endpoint {
         let url = format!("http://{}/hooks", listener.local_addr().expect("an address"));
         let posted: Arc<Mutex<Vec<Posted>>> = Arc::default();
         let answers: Arc<Mutex<VecDeque<String>>> = Arc::default();
-        let (keep, next) = (posted.clone(), answers.clone());
+        let body = Arc::new(Mutex::new("ok".to_owned()));
+        let (keep, next, text) = (posted.clone(), answers.clone(), body.clone());
         let serving = tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let (keep, next) = (keep.clone(), next.clone());
+                let (keep, next, text) = (keep.clone(), next.clone(), text.clone());
                 tokio::spawn(async move {
                     let mut seen = Vec::new();
                     while stream.read_buf(&mut seen).await.is_ok_and(|read| read > 0) {
@@ -68,7 +70,9 @@ impl Endpoint {
                             keep.lock().expect("no holder panics").push(one);
                             let told = next.lock().expect("no holder panics").pop_front();
                             let status = told.unwrap_or_else(|| "200 OK\r\n".to_owned());
-                            let answer = format!("HTTP/1.1 {status}content-length: 2\r\n\r\nok");
+                            let text = text.lock().expect("no holder panics").clone();
+                            let length = text.len();
+                            let answer = format!("HTTP/1.1 {status}content-length: {length}\r\n\r\n{text}");
                             if stream.write_all(answer.as_bytes()).await.is_err() {
                                 return;
                             }
@@ -77,13 +81,18 @@ impl Endpoint {
                 });
             }
         });
-        Endpoint { url, posted, answers, serving }
+        Endpoint { url, posted, answers, body, serving }
     }
 
     /// The next answers: status lines with headers, each ending its line.
     pub fn answers(&self, next: &[&str]) {
         let mut answers = self.answers.lock().expect("no holder panics");
         answers.extend(next.iter().map(|status| format!("{status}\r\n")));
+    }
+
+    /// What stands in its answers from now on.
+    pub fn says(&self, body: &str) {
+        body.clone_into(&mut self.body.lock().expect("no holder panics"));
     }
 
     /// Everything posted so far.

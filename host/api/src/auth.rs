@@ -1,7 +1,8 @@
 //! Who calls: JSON Web Tokens, checked against this host's keys and its clock.
 //!
-//! A token names the merchant, the customer (or person) and scopes. The algorithm is bound to the key, never
-//! taken from the token: an HS256 token signed with a public key's bytes finds no key.
+//! A token names the merchant, the customer (or person), scopes and roles. The algorithm is bound to the key, never
+//! taken from the token: an HS256 token signed with a public key's bytes finds no key. Programs of a merchant have API
+//! keys in place of tokens; [`Caller`] is made of either.
 
 use std::sync::Arc;
 
@@ -10,8 +11,11 @@ use axum::http::header;
 use axum::http::request::Parts;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
+use till_commerce::access::Wanted;
+use till_commerce::is_api_key;
 
 use crate::App;
+use crate::keys::KeySet;
 use crate::problem::{Code, Problem};
 
 /// Clocks of two computers differ by less.
@@ -31,6 +35,9 @@ pub struct Claims {
     /// Scopes between blanks: `operator admin`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub scope: String,
+    /// Roles of the merchant's, which stand for scopes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
     /// Not valid from then on, epoch seconds.
     pub exp: i64,
     /// Not valid before, epoch seconds.
@@ -67,6 +74,9 @@ pub enum AuthError {
 #[derive(Clone, Default)]
 pub struct Auth {
     keys: Arc<Vec<(Algorithm, DecodingKey)>>,
+    set: Option<KeySet>,
+    issuer: Option<Arc<str>>,
+    audience: Option<Arc<str>>,
     sign: Option<Arc<EncodingKey>>,
 }
 
@@ -107,7 +117,22 @@ impl Auth {
     fn key(self, algorithm: Algorithm, key: DecodingKey) -> Auth {
         let mut keys = self.keys.as_ref().clone();
         keys.push((algorithm, key));
-        Auth { keys: Arc::new(keys), sign: self.sign }
+        Auth { keys: Arc::new(keys), ..self }
+    }
+
+    /// Somebody can get in with a token.
+    pub fn has_keys(&self) -> bool {
+        !self.keys.is_empty() || self.set.is_some()
+    }
+
+    /// With keys that change while the host runs.
+    pub fn key_set(self, set: KeySet) -> Auth {
+        Auth { set: Some(set), ..self }
+    }
+
+    /// Takes tokens of this issuer (`iss`) only, and those for this audience (`aud`) only, where one is given.
+    pub fn only(self, issuer: Option<&str>, audience: Option<&str>) -> Auth {
+        Auth { issuer: issuer.map(Arc::from), audience: audience.map(Arc::from), ..self }
     }
 
     /// Makes a token. For the command line and tests.
@@ -123,26 +148,36 @@ impl Auth {
             return Err("the token is too long");
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| "the token cannot be read")?;
-        let mut keys = self.keys.iter().filter(|(algorithm, _)| *algorithm == header.alg).peekable();
-        if keys.peek().is_none() {
-            return Err("the token is signed with an algorithm this host has no key for");
+        let fixed = self.keys.iter().filter(|(algorithm, _)| *algorithm == header.alg);
+        let mut keys: Vec<DecodingKey> = fixed.map(|(_, key)| key.clone()).collect();
+        if let Some(set) = &self.set {
+            keys.extend(set.keys(header.alg, header.kid.as_deref()));
         }
-        let mut validation = Validation::new(header.alg);
-        // Checked below against the clock that was handed in.
-        validation.validate_exp = false;
-        validation.validate_aud = false;
-        validation.required_spec_claims.clear();
+        if keys.is_empty() {
+            return Err(NO_KEY);
+        }
+        let validation = self.validation(header.alg);
+        let mut why = "the token's signature does not match";
         let claims =
-            keys.find_map(|(_, key)| match jsonwebtoken::decode::<Claims>(token, key, &validation) {
-                Ok(data) => Some(Ok(data.claims)),
-                Err(error) => match error.kind() {
-                    jsonwebtoken::errors::ErrorKind::Json(_) => {
-                        Some(Err("the token lacks a claim: `sub`, `merchant` and `exp` are needed"))
+            keys.iter().find_map(|key| match jsonwebtoken::decode::<Claims>(token, key, &validation) {
+                Ok(data) => Some(data.claims),
+                Err(error) => {
+                    use jsonwebtoken::errors::ErrorKind;
+                    match error.kind() {
+                        ErrorKind::Json(_) => {
+                            why = "the token lacks a claim: `sub`, `merchant` and `exp` are needed";
+                        }
+                        ErrorKind::InvalidIssuer => {
+                            why = "the token is of an issuer that this host does not take"
+                        }
+                        ErrorKind::InvalidAudience => why = "the token is for another audience",
+                        ErrorKind::MissingRequiredClaim(_) => why = "the token lacks `iss` or `aud`",
+                        _ => {}
                     }
-                    _ => None,
-                },
+                    None
+                }
             });
-        let claims = claims.unwrap_or(Err("the token's signature does not match"))?;
+        let claims = claims.ok_or(why)?;
         let now_s = now_us / 1_000_000;
         if claims.exp.saturating_add(LEEWAY_S) < now_s {
             return Err("the token has expired");
@@ -154,18 +189,54 @@ impl Auth {
         if !plain(&claims.sub) || !plain(&claims.merchant) {
             return Err("`sub` and `merchant` of the token must have 1 to 128 bytes");
         }
+        if claims.sub.starts_with(KEY_SUBJECT) {
+            return Err("`sub` of a token does not begin with `key:`: API keys do");
+        }
         Ok(claims)
+    }
+
+    /// Whether a token that was refused so might be good with keys that were fetched now; they are fetched then.
+    async fn refetched(&self, why: &str) -> bool {
+        match &self.set {
+            Some(set) if why == NO_KEY => set.fresh().await,
+            _ => false,
+        }
+    }
+
+    fn validation(&self, algorithm: Algorithm) -> Validation {
+        let mut validation = Validation::new(algorithm);
+        // Checked by the caller against the clock that was handed in.
+        validation.validate_exp = false;
+        validation.required_spec_claims.clear();
+        if let Some(issuer) = &self.issuer {
+            validation.set_issuer(&[issuer]);
+            validation.required_spec_claims.insert("iss".to_owned());
+        }
+        validation.validate_aud = self.audience.is_some();
+        if let Some(audience) = &self.audience {
+            validation.set_audience(&[audience]);
+            validation.required_spec_claims.insert("aud".to_owned());
+        }
+        validation
     }
 }
 
-/// Who sends a request: only a checked token makes one.
+const NO_KEY: &str = "the token is signed with an algorithm or key that this host does not know";
+/// Begins the subject of whoever comes with an API key.
+const KEY_SUBJECT: &str = "key:";
+/// Where API keys lead: they speak for a merchant and buy nothing.
+const KEYS_OPEN: [&str; 4] =
+    ["/api/v1/admin/", "/api/v1/workflows/", "/api/v1/catalog/", "/api/v1/inventory/"];
+
+/// Who sends a request: only a checked token or key makes one.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     /// Merchant.
     pub(crate) merchant: String,
-    /// Customer, or person of the merchant.
+    /// Customer, person or key of the merchant.
     pub(crate) sub: String,
-    scope: String,
+    /// What the token or key opens, roles resolved.
+    pub(crate) scopes: Vec<String>,
 }
 
 impl Caller {
@@ -174,51 +245,69 @@ impl Caller {
         sub.starts_with("guest_")
     }
 
-    /// The token carries the scope.
-    pub(crate) fn has(&self, scope: &str) -> bool {
-        self.scope.split_ascii_whitespace().any(|s| s == scope)
+    /// A scope opens it.
+    pub(crate) fn has(&self, wanted: Wanted) -> bool {
+        wanted.in_scopes(self.scopes.iter().map(String::as_str))
     }
 
-    /// An error without the scope.
-    pub(crate) fn needs(&self, scope: &str) -> Result<(), Problem> {
-        if self.has(scope) {
+    /// An error where no scope opens it.
+    pub(crate) fn needs(&self, wanted: Wanted) -> Result<(), Problem> {
+        if self.has(wanted) {
             return Ok(());
         }
-        Err(Problem::new(Code::Forbidden, format!("the token lacks the scope `{scope}`")))
+        let told = format!("this needs the scope `{wanted}`, which your token or key does not have");
+        Err(Problem::new(Code::Forbidden, told).with("scope", &wanted.to_string()))
     }
 
-    /// An error without any of the scopes.
-    pub(crate) fn needs_one(&self, scopes: &[&str]) -> Result<(), Problem> {
-        if scopes.iter().any(|scope| self.has(scope)) {
-            return Ok(());
+    async fn of(app: &App, token: &str, path: &str) -> Result<Caller, Problem> {
+        if is_api_key(token) {
+            let held = app.shop.api_key(token).await?;
+            let held = held.ok_or_else(|| refuse("the API key is none, was revoked or has expired"))?;
+            if !KEYS_OPEN.iter().any(|start| path.starts_with(start)) {
+                let told =
+                    "an API key speaks for the merchant; this route is a shopper's: send the shopper's token";
+                return Err(Problem::new(Code::Forbidden, told));
+            }
+            let sub = format!("{KEY_SUBJECT}{}", held.id);
+            return Ok(Caller { merchant: held.merchant, sub, scopes: held.scopes });
         }
-        let scopes: Vec<String> = scopes.iter().map(|scope| format!("`{scope}`")).collect();
-        Err(Problem::new(Code::Forbidden, format!("the token lacks the scope {}", scopes.join(" or "))))
+        let now_us = app.runner.clock().now_us();
+        let claims = match app.auth.check(token, now_us) {
+            Err(why) if app.auth.refetched(why).await => app.auth.check(token, now_us),
+            checked => checked,
+        };
+        let claims = claims.map_err(refuse)?;
+        let mut scopes: Vec<String> = claims.scope.split_ascii_whitespace().map(str::to_owned).collect();
+        scopes.extend(app.shop.scopes_of(&claims.merchant, &claims.roles).await?);
+        Ok(Caller { merchant: claims.merchant, sub: claims.sub, scopes })
     }
+}
+
+fn refuse(why: &str) -> Problem {
+    let value = match why {
+        NO_TOKEN => "Bearer".to_owned(),
+        why => format!("Bearer error=\"invalid_token\", error_description=\"{why}\""),
+    };
+    Problem::new(Code::Unauthorized, why).header(header::WWW_AUTHENTICATE, &value)
 }
 
 impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Caller, Problem> {
-        let refuse = |why: &str| {
-            let problem = Problem::new(Code::Unauthorized, why);
-            match why {
-                NO_TOKEN => problem.header(header::WWW_AUTHENTICATE, "Bearer"),
-                why => {
-                    let value = format!("Bearer error=\"invalid_token\", error_description=\"{why}\"");
-                    problem.header(header::WWW_AUTHENTICATE, &value)
-                }
-            }
-        };
+        // Found out once for each request, whoever asks first.
+        if let Some(known) = parts.extensions.get::<Caller>() {
+            return Ok(known.clone());
+        }
         let value =
             parts.headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let token = match value.split_once(' ') {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
             _ => return Err(refuse(NO_TOKEN)),
         };
-        let claims = app.auth.check(token, app.runner.clock().now_us()).map_err(refuse)?;
-        Ok(Caller { merchant: claims.merchant, sub: claims.sub, scope: claims.scope })
+        let caller = Caller::of(app, token, parts.uri.path()).await?;
+        parts.extensions.insert(caller.clone());
+        Ok(caller)
     }
 }
 
@@ -227,6 +316,7 @@ const NO_TOKEN: &str = "send `Authorization: Bearer` with a token";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use till_commerce::access::Area;
 
     const SECRET: &[u8] = b"a secret of 32 bytes, or of more";
     /// 2024-08-10T14:30:00Z.
@@ -238,7 +328,7 @@ mod tests {
             merchant: "demo".to_owned(),
             scope: "operator admin".to_owned(),
             exp: NOW_US / 1_000_000 + 10,
-            nbf: None,
+            ..Claims::default()
         }
     }
 
@@ -311,6 +401,28 @@ mod tests {
         assert!(matches!(auth.mint(&claims()), Err(AuthError::NoSecret)));
     }
 
+    #[test]
+    fn issuer_and_audience_are_looked_at_where_the_host_says_so() {
+        let sign = |more: serde_json::Value| {
+            let mut body = serde_json::to_value(claims()).unwrap();
+            body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            jsonwebtoken::encode(&Header::new(Algorithm::HS256), &body, &EncodingKey::from_secret(SECRET))
+                .unwrap()
+        };
+        let strict = auth().only(Some("https://login.example"), Some("till"));
+        let good = sign(serde_json::json!({ "iss": "https://login.example", "aud": ["shop", "till"] }));
+        assert!(strict.check(&good, NOW_US).is_ok());
+        assert!(auth().check(&good, NOW_US).is_ok(), "a host that does not say so takes it too");
+        for wrong in [
+            serde_json::json!({}),
+            serde_json::json!({ "iss": "https://login.example" }),
+            serde_json::json!({ "iss": "https://other.example", "aud": "till" }),
+            serde_json::json!({ "iss": "https://login.example", "aud": "shop" }),
+        ] {
+            assert!(strict.check(&sign(wrong.clone()), NOW_US).is_err(), "{wrong}");
+        }
+    }
+
     const ED25519_PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAPVtVurzTwZ2M7v7G/lGyEYYicpNOvEOkjx1LwHt5I+Y=\n-----END PUBLIC KEY-----\n";
 
     #[test]
@@ -322,12 +434,10 @@ mod tests {
 
     #[test]
     fn scopes_are_whole_words() {
-        let caller = Caller {
-            merchant: "m".to_owned(),
-            sub: "s".to_owned(),
-            scope: "administrator operator".to_owned(),
-        };
-        assert!(caller.has("operator") && !caller.has("admin"));
-        assert!(caller.needs("admin").is_err());
+        let scopes = vec!["administrator".to_owned(), "operator".to_owned()];
+        let caller = Caller { merchant: "m".to_owned(), sub: "s".to_owned(), scopes };
+        assert!(caller.has(Wanted::Operate));
+        let refused = caller.needs(Wanted::Read(Area::GiftCards)).unwrap_err();
+        assert!(refused.detail.contains("`gift-cards:read`"), "{}", refused.detail);
     }
 }

@@ -30,9 +30,14 @@ fn request_id(request: &Request) -> String {
     given.filter(plain).map_or_else(|| Uuid::now_v7().simple().to_string(), str::to_owned)
 }
 
+/// The id of a request, for whoever handles it.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(pub(crate) String);
+
 /// Runs a request and writes what comes out of it.
-pub(crate) async fn pass(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
+pub(crate) async fn pass(State(metrics): State<Metrics>, mut request: Request, next: Next) -> Response {
     let id = request_id(&request);
+    request.extensions_mut().insert(RequestId(id.clone()));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let (begun, _running) = (Instant::now(), metrics.begun());

@@ -13,8 +13,10 @@
 //! # }
 //! ```
 
+mod audit;
 mod auth;
 mod edge;
+mod keys;
 mod metrics;
 mod openapi;
 mod problem;
@@ -37,6 +39,7 @@ use till_registry::Registry;
 use till_store::Store;
 
 pub use auth::{Auth, AuthError, Claims};
+pub use keys::{KEY_SET_BYTES_MAX, KeySet};
 pub use metrics::{Metrics, metrics_router};
 pub use serve::serve;
 
@@ -62,6 +65,7 @@ pub struct App {
 /// All routes, each behind request ids, problems and a catch for panics.
 pub fn router(app: App) -> Router {
     routes::all()
+        .layer(axum::middleware::from_fn_with_state(app.clone(), audit::noted))
         .layer(axum::middleware::from_fn_with_state(app.clone(), rate::limited))
         .layer(axum::middleware::from_fn_with_state(app.metrics.clone(), edge::pass))
         .layer(edge::pages(&app.origins))

@@ -8,7 +8,7 @@ use utoipa::{Modify, OpenApi, ToSchema};
 
 use crate::problem::FieldError;
 use crate::routes::{
-    admin, analytics, cart, catalog, checkout, components, customers, events, fulfilment, gift_cards,
+    access, admin, analytics, cart, catalog, checkout, components, customers, events, fulfilment, gift_cards,
     inventory, loyalty, meta, notices, notifications, orders, payments, products, promotions, reservations,
     secrets, tables, warehouses, webhooks, workflows,
 };
@@ -65,6 +65,7 @@ struct ProblemOut {
         promotions::applicable, promotions::make, promotions::codes, promotions::export,
         promotions::campaigns, promotions::put, promotions::campaign, promotions::delete,
         loyalty::read, loyalty::benefits, loyalty::entries, loyalty::adjust, loyalty::reverse,
+        access::make, access::keys, access::revoke, access::roles, access::put_role, access::drop_role, access::audit,
         webhooks::take,
         meta::health, meta::ready, meta::openapi, meta::problem,
     ),

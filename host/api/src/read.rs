@@ -31,6 +31,7 @@ pub(crate) const TABLE_TEXT_BYTES_MAX: usize = TABLE_BYTES_MAX + (64 << 20);
 const BODY_WAIT: Duration = Duration::from_secs(30);
 /// PostgreSQL keeps no text with it, so no id and no name has it.
 const NUL: char = '\0';
+const A_TIME: &str = "a time as RFC 3339 is needed: `2024-08-10T14:30:00Z`";
 const NO_NUL: &str = "a text without the character NUL is needed";
 /// Wrong fields told at once; more tell nothing new.
 const ERRORS_MAX: usize = 50;
@@ -299,6 +300,17 @@ impl<'b> Fields<'b> {
         self.read(name, "a whole number")
     }
 
+    /// A time as RFC 3339, epoch microseconds.
+    pub(crate) fn time(&mut self, name: &'static str) -> Option<i64> {
+        match self.text(name)?.parse::<jiff::Timestamp>() {
+            Ok(at) => Some(at.as_microsecond()),
+            Err(_) => {
+                self.wrong(name, A_TIME);
+                None
+            }
+        }
+    }
+
     /// `true` or `false`.
     pub(crate) fn flag(&mut self, name: &'static str) -> Option<bool> {
         self.read(name, "`true` or `false`").value()
@@ -500,6 +512,15 @@ impl Query {
     pub(crate) fn text(&mut self, name: &'static str) -> Option<&str> {
         self.1.push(name);
         self.0.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A time as RFC 3339, epoch microseconds.
+    pub(crate) fn time(&mut self, name: &'static str) -> Result<Option<i64>, Problem> {
+        match self.text(name).map(str::parse::<jiff::Timestamp>) {
+            None => Ok(None),
+            Some(Ok(at)) => Ok(Some(at.as_microsecond())),
+            Some(Err(_)) => Err(Problem::field(name, A_TIME)),
+        }
     }
 
     /// A number of rows between 1 and `max`.

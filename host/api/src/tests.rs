@@ -73,7 +73,7 @@ impl Bench {
     fn token(&self, sub: &str, merchant: &str, scope: &str) -> String {
         let exp = NOW_US / 1_000_000 + 3600;
         let (sub, merchant, scope) = (sub.to_owned(), merchant.to_owned(), scope.to_owned());
-        let token = self.auth.mint(&Claims { sub, merchant, scope, exp, nbf: None }).unwrap();
+        let token = self.auth.mint(&Claims { sub, merchant, scope, exp, ..Claims::default() }).unwrap();
         format!("Bearer {token}")
     }
 

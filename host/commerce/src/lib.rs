@@ -16,6 +16,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod access;
 pub mod ask;
 pub mod cart;
 pub mod catalog;
@@ -32,8 +33,9 @@ mod shop;
 pub mod trial;
 
 pub use shop::{
-    Allowance, CAMPAIGN_PROMOTIONS_MAX, CARDS_ISSUED_MAX, CHECKOUT, CODES_MAX, COMMANDS_KEPT_US, CardIssue,
-    CodesWanted, FEEDBACK_CHARS_MAX, Feedback, IssuedCard, ItemWanted, Loyalty, ParcelCommand, Phase,
-    ProductFeedback, Reservation, Review, SessionView, Shop, ShopError, ShortItem, Shown, StockChange,
-    SubmitRequest, Tracking, Unusable,
+    Allowance, ApiKey, AuditFilter, AuditRow, CAMPAIGN_PROMOTIONS_MAX, CARDS_ISSUED_MAX, CHECKOUT, CODES_MAX,
+    COMMANDS_KEPT_US, CardIssue, CodesWanted, FEEDBACK_CHARS_MAX, Feedback, IssuedCard, ItemWanted,
+    KeyHolder, KeyWanted, Loyalty, ParcelCommand, Phase, ProductFeedback, Reservation, Review, Role,
+    SessionView, Shop, ShopError, ShortItem, Shown, StockChange, SubmitRequest, Tracking, Unusable,
+    is_api_key,
 };

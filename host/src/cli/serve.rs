@@ -15,7 +15,7 @@ use till_registry::Collected;
 
 use crate::clock::SystemClock;
 use crate::config::{Config, SmtpConfig};
-use crate::{cli::seed, wiring};
+use crate::{cli::seed, keys, log, wiring};
 
 /// How long a stop waits for what is being driven.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -66,14 +66,19 @@ pub struct Serve {
 
 /// Serves until SIGTERM or Ctrl-C, then finishes what runs.
 pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()),
-        )
-        .with_writer(std::io::stderr)
-        .init();
+    log::begin(config.log_format);
     let _ = rustls::crypto::ring::default_provider().install_default();
     let auth = auth(serve.jwt_secret.or(config.jwt_secret), config.jwt_public_key.as_deref())?;
+    let auth = auth.only(config.jwt_issuer.as_deref(), config.jwt_audience.as_deref());
+    let auth = match &config.jwks_url {
+        Some(url) => auth.key_set(keys::follow(url).await?),
+        None => auth,
+    };
+    if !auth.has_keys() {
+        bail!(
+            "nobody could log in: give --jwt-secret, TILL_JWT_SECRET, or jwt_secret, jwt_public_key or jwks_url in till.toml"
+        );
+    }
     let database = serve.database.or(config.database).unwrap_or_else(|| "till.db".to_owned());
     let listen = serve.listen.or(config.listen).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let workflows = serve.workflows.or(config.workflows);
@@ -242,10 +247,8 @@ async fn deliver(events: Arc<Events>) {
 
 fn auth(secret: Option<String>, public_key: Option<&std::path::Path>) -> anyhow::Result<Auth> {
     let mut auth = Auth::none();
-    let mut any = false;
     if let Some(secret) = secret {
         auth = auth.hs256(secret.as_bytes())?;
-        any = true;
     }
     if let Some(path) = public_key {
         let pem = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
@@ -255,12 +258,6 @@ fn auth(secret: Option<String>, public_key: Option<&std::path::Path>) -> anyhow:
                 .eddsa(&pem)
                 .with_context(|| format!("{} is neither an RSA nor an Ed25519 key", path.display()))?,
         };
-        any = true;
-    }
-    if !any {
-        bail!(
-            "nobody could log in: give --jwt-secret, TILL_JWT_SECRET, or jwt_secret or jwt_public_key in till.toml"
-        );
     }
     Ok(auth)
 }

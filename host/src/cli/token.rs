@@ -19,9 +19,12 @@ pub struct TokenArgs {
     /// Merchant.
     #[arg(long, default_value = "demo")]
     merchant: String,
-    /// Scopes beyond a shopper's: `operator`, `admin`. Several: `--scope "admin operator"`.
+    /// Scopes beyond a shopper's: `operator`, `admin`, `catalog:read`, … Several: `--scope "admin operator"`.
     #[arg(long, default_value = "")]
     scope: String,
+    /// A role of the merchant's: `support`, `analyst`, … May be given several times.
+    #[arg(long)]
+    role: Vec<String>,
     /// Seconds until it expires.
     #[arg(long, default_value_t = 86_400)]
     ttl_s: i64,
@@ -41,6 +44,7 @@ pub fn run(args: &TokenArgs, config: &Config) -> anyhow::Result<ExitCode> {
         merchant: args.merchant.clone(),
         scope: args.scope.clone(),
         exp: SystemClock.now_us() / 1_000_000 + args.ttl_s,
+        roles: args.role.clone(),
         nbf: None,
     };
     println!("{}", auth.mint(&claims)?);

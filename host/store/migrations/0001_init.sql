@@ -615,3 +615,41 @@ CREATE TABLE IF NOT EXISTS promotion_code (     -- a code that works a set numbe
 CREATE INDEX IF NOT EXISTS promotion_code_of ON promotion_code (merchant, promotion, code);
 CREATE INDEX IF NOT EXISTS promotion_code_batch ON promotion_code (merchant, batch);
 CREATE INDEX IF NOT EXISTS promotion_code_for ON promotion_code (merchant, LOWER(stands_for));
+
+CREATE TABLE IF NOT EXISTS api_key (            -- programs of a merchant; found by the id that the key carries
+  id          TEXT NOT NULL PRIMARY KEY,
+  merchant    TEXT NOT NULL,
+  name        TEXT NOT NULL,
+  hash        TEXT NOT NULL,                    -- SHA-256 of the secret part, hexadecimal; the part itself is nowhere
+  scopes      TEXT NOT NULL,                    -- a JSON list
+  roles       TEXT NOT NULL,                    -- a JSON list
+  who         TEXT NOT NULL,                    -- made it
+  created_us  {INT} NOT NULL,
+  expires_us  {INT},                            -- none: never
+  revoked_us  {INT},
+  used_us     {INT}                             -- within some minutes; none: never
+){SMALL};
+CREATE INDEX IF NOT EXISTS api_key_merchant ON api_key (merchant, created_us, id);
+
+CREATE TABLE IF NOT EXISTS role (               -- a merchant's own words for a set of scopes
+  merchant    TEXT NOT NULL,
+  name        TEXT NOT NULL,
+  description TEXT NOT NULL,
+  scopes      TEXT NOT NULL,                    -- a JSON list
+  PRIMARY KEY (merchant, name)
+){SMALL};
+
+CREATE TABLE IF NOT EXISTS audit (              -- commands of people and programs of a merchant: written before, ended after
+  merchant    TEXT NOT NULL,
+  id          TEXT NOT NULL,
+  at_us       {INT} NOT NULL,
+  actor       TEXT NOT NULL,
+  method      TEXT NOT NULL,
+  route       TEXT NOT NULL,                    -- with the names of what varies
+  path        TEXT NOT NULL,
+  request     TEXT NOT NULL,                    -- id of the request
+  status      {INT},                            -- of the answer; none: the host ended before it
+  PRIMARY KEY (merchant, id)
+){BIG};
+CREATE INDEX IF NOT EXISTS audit_at ON audit (merchant, at_us, id);
+CREATE INDEX IF NOT EXISTS audit_actor ON audit (merchant, actor, at_us, id);

@@ -27,6 +27,8 @@ use till_store::tables::trial::{DifferenceRow, TrialKey};
 use till_store::{Options, Store, Tx};
 use uuid::Uuid;
 
+#[path = "contract/access.rs"]
+mod access;
 #[path = "contract/campaign.rs"]
 mod campaign;
 #[path = "contract/gift_card.rs"]

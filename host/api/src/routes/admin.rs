@@ -6,6 +6,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use till_commerce::StockChange;
+use till_commerce::access::Area;
+use till_commerce::access::Wanted::{Change, Read};
 use till_commerce::catalog::{Customer, SavedAddress, SavedMethod};
 use till_commerce::events::notify::is_phone;
 use till_commerce::settings::Given;
@@ -20,7 +22,6 @@ use crate::problem::{Code, Problem};
 use crate::read::{At, Fields, Json};
 use crate::wire::time_ms;
 
-const ADMIN: &str = "admin";
 /// What the host has done since it started.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct CountersOut {
@@ -36,7 +37,7 @@ pub(crate) struct CountersOut {
 #[utoipa::path(get, path = "/api/v1/admin/counters", tag = "admin", security(("bearer" = [])),
     responses((status = 200, body = CountersOut)))]
 pub(crate) async fn counters(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::Settings))?;
     let (commits, transactions) = app.runner.store().counts();
     let instances = app.runner.store().instance_count(&caller.merchant).await.map_err(Problem::internal)?;
     json(StatusCode::OK, &CountersOut { commits, transactions, instances })
@@ -69,7 +70,7 @@ pub(crate) struct BreakersOut {
 #[utoipa::path(get, path = "/api/v1/admin/breakers", tag = "admin", security(("bearer" = [])),
     responses((status = 200, body = BreakersOut)))]
 pub(crate) async fn breakers(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::Settings))?;
     let out = |breaker: BreakerView| BreakerOut {
         origin: breaker.origin,
         state: breaker.state,
@@ -85,7 +86,7 @@ pub(crate) async fn breakers(State(app): State<App>, caller: Caller) -> Result<R
 #[utoipa::path(get, path = "/api/v1/admin/settings", tag = "admin", security(("bearer" = [])),
     responses((status = 200, body = Object)))]
 pub(crate) async fn settings(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::Settings))?;
     json(StatusCode::OK, &app.shop.settings(&caller.merchant).await?)
 }
 
@@ -97,7 +98,7 @@ pub(crate) async fn put_settings(
     caller: Caller,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Settings))?;
     let Given(settings) = body.document()?;
     app.shop.put_settings(&caller.merchant, &settings).await?;
     json(StatusCode::OK, &settings)
@@ -225,7 +226,7 @@ pub(crate) async fn put_customer(
     At(id): At<String>,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Customers))?;
     check_id(&id)?;
     let mut fields = body.fields()?;
     let (customer, points) = customer_in(&mut fields, &id);
@@ -259,7 +260,7 @@ pub(crate) async fn put_stock(
     At((sku, warehouse)): At<(String, String)>,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Inventory))?;
     check_id(&sku)?;
     check_id(&warehouse)?;
     let mut fields = body.fields()?;

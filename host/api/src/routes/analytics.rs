@@ -4,6 +4,8 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
+use till_commerce::access::Area;
+use till_commerce::access::Wanted::{Change, Read};
 use till_commerce::events::{METRIC_ROWS_MAX, METRICS, Metric};
 use till_model::money::Currency;
 use utoipa::ToSchema;
@@ -14,8 +16,6 @@ use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::read::{At, Query};
 use crate::wire::Amount;
-
-const ADMIN: &str = "admin";
 
 /// A day of a metric.
 #[derive(Serialize, ToSchema)]
@@ -53,7 +53,7 @@ pub(crate) async fn metric(
     At(metric): At<String>,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::Analytics))?;
     if !METRICS.contains(&metric.as_str()) {
         return Err(Problem::not_found("metric", &metric));
     }
@@ -114,6 +114,6 @@ pub(crate) struct CountedOut {
 #[utoipa::path(post, path = "/api/v1/admin/analytics/rebuild", tag = "analytics", security(("bearer" = [])),
     responses((status = 200, body = CountedOut)))]
 pub(crate) async fn rebuild(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Analytics))?;
     json(StatusCode::OK, &CountedOut { orders: app.events.count_again(&caller.merchant).await? })
 }

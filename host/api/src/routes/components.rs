@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::str::FromStr as _;
+use till_commerce::access::{Area, Wanted};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -28,10 +29,6 @@ use crate::read::{At, Fields, Json, PUSH_BYTES_MAX, Query};
 use crate::upload::UPLOADS;
 use crate::wire::time;
 
-/// Scopes that may look.
-pub(super) const READ: &[&str] = &["components:read", "components", "admin"];
-/// Scopes that may change.
-pub(super) const CHANGE: &[&str] = &["components", "admin"];
 /// Largest component: gateways with a TLS-free HTTP stack have 2 MB, interpreters 30.
 const WASM_BYTES_MAX: usize = 32 << 20;
 
@@ -274,7 +271,7 @@ pub(crate) async fn push(
     caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
-    caller.needs_one(CHANGE)?;
+    caller.needs(Wanted::Change(Area::Components))?;
     let mut place = UPLOADS.enter(&caller.merchant).await?;
     let body = Json::<PUSH_BYTES_MAX>::arrive(request, Some(&mut place)).await?;
     let mut at_work = place.work(body.0.len()).await?;
@@ -313,7 +310,7 @@ pub(crate) async fn components(
     caller: Caller,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    caller.needs_one(READ)?;
+    caller.needs(Wanted::Read(Area::Components))?;
     let limit = query.limit(200, 200)?;
     let after = match query.text("after") {
         Some(text) => text.split_once('/').ok_or_else(|| not_a_place("after", "nextAfter"))?,
@@ -416,7 +413,7 @@ pub(crate) async fn uploaded(
     caller: Caller,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    caller.needs_one(READ)?;
+    caller.needs(Wanted::Read(Area::Components))?;
     let limit = query.limit(50, 200)?;
     let before = before::<2>(&mut query)?;
     query.finish()?;
@@ -439,7 +436,7 @@ pub(crate) async fn component(
     At(digest): At<String>,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    caller.needs_one(READ)?;
+    caller.needs(Wanted::Read(Area::Components))?;
     let limit = query.limit(200, 200)?;
     let after = match query.text("after") {
         Some(text) => text.parse().map_err(|_| not_a_place("after", "nextAfter"))?,
@@ -461,7 +458,7 @@ pub(crate) async fn binary(
     caller: Caller,
     At(digest): At<String>,
 ) -> Result<Response, Problem> {
-    caller.needs_one(READ)?;
+    caller.needs(Wanted::Read(Area::Components))?;
     let wasm = app.registry.binary(&caller.merchant, &digest).await?;
     let response = Response::new(Body::from(wasm));
     Ok(super::with(response, header::CONTENT_TYPE, "application/wasm"))
@@ -475,7 +472,7 @@ pub(crate) async fn delete(
     caller: Caller,
     At(digest): At<String>,
 ) -> Result<Response, Problem> {
-    caller.needs_one(CHANGE)?;
+    caller.needs(Wanted::Change(Area::Components))?;
     let now_us = app.runner.clock().now_us();
     app.registry.delete(&caller.merchant, &digest, &caller.sub, now_us).await?;
     Ok(no_content())
@@ -506,7 +503,7 @@ pub(crate) struct TurnedOut {
 #[utoipa::path(post, path = "/api/v1/admin/components/revoke", tag = "components", security(("bearer" = [])),
     request_body = RevokeIn, responses((status = 200, body = RevokedOut)))]
 pub(crate) async fn revoke(State(app): State<App>, caller: Caller, body: Json) -> Result<Response, Problem> {
-    caller.needs_one(CHANGE)?;
+    caller.needs(Wanted::Change(Area::Components))?;
     let mut fields = body.fields()?;
     let (component, why) = (fields.text("component"), fields.text("why"));
     let component = fields.need("component", component);
@@ -532,7 +529,7 @@ pub(crate) async fn roll_back(
     caller: Caller,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs_one(CHANGE)?;
+    caller.needs(Wanted::Change(Area::Components))?;
     let mut fields = body.fields()?;
     let turn = turn_in(&mut fields, &caller.sub);
     let revision = fields.integer("revision");
@@ -546,7 +543,7 @@ pub(crate) async fn roll_back(
 #[utoipa::path(post, path = "/api/v1/admin/components/retire", tag = "components", security(("bearer" = [])),
     request_body = TurnIn, responses((status = 200, body = ChangeOut)))]
 pub(crate) async fn retire(State(app): State<App>, caller: Caller, body: Json) -> Result<Response, Problem> {
-    caller.needs_one(CHANGE)?;
+    caller.needs(Wanted::Change(Area::Components))?;
     let mut fields = body.fields()?;
     let turn = turn_in(&mut fields, &caller.sub);
     fields.finish()?;
@@ -559,7 +556,7 @@ pub(crate) async fn retire(State(app): State<App>, caller: Caller, body: Json) -
 #[utoipa::path(post, path = "/api/v1/admin/components/canary", tag = "components", security(("bearer" = [])),
     request_body = TurnIn, responses((status = 200, body = ActivationOut)))]
 pub(crate) async fn canary(State(app): State<App>, caller: Caller, body: Json) -> Result<Response, Problem> {
-    caller.needs_one(CHANGE)?;
+    caller.needs(Wanted::Change(Area::Components))?;
     let mut fields = body.fields()?;
     let turn = turn_in(&mut fields, &caller.sub);
     let share = fields.typed::<u32>("sharePpm");
@@ -574,7 +571,7 @@ pub(crate) async fn canary(State(app): State<App>, caller: Caller, body: Json) -
 #[utoipa::path(post, path = "/api/v1/admin/components/promote", tag = "components", security(("bearer" = [])),
     request_body = TurnIn, responses((status = 200, body = ActivationOut)))]
 pub(crate) async fn promote(State(app): State<App>, caller: Caller, body: Json) -> Result<Response, Problem> {
-    caller.needs_one(CHANGE)?;
+    caller.needs(Wanted::Change(Area::Components))?;
     let mut fields = body.fields()?;
     let turn = turn_in(&mut fields, &caller.sub);
     fields.finish()?;
@@ -591,7 +588,7 @@ pub(crate) async fn withdraw(
     caller: Caller,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs_one(CHANGE)?;
+    caller.needs(Wanted::Change(Area::Components))?;
     let mut fields = body.fields()?;
     let turn = turn_in(&mut fields, &caller.sub);
     fields.finish()?;
@@ -666,7 +663,7 @@ pub(crate) async fn history(
     caller: Caller,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    caller.needs_one(READ)?;
+    caller.needs(Wanted::Read(Area::Components))?;
     let limit = query.limit(50, 200)?;
     let (slot, name) = place(&mut query)?;
     let before = match query.text("before") {
@@ -713,7 +710,7 @@ pub(crate) async fn trial(
     caller: Caller,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    caller.needs_one(READ)?;
+    caller.needs(Wanted::Read(Area::Components))?;
     let (slot, name) = place(&mut query)?;
     query.finish()?;
     let TrialReport { trial, revision, count } = app.registry.trial(&caller.merchant, slot, &name).await?;
@@ -766,7 +763,7 @@ pub(crate) async fn differences(
     caller: Caller,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    caller.needs_one(READ)?;
+    caller.needs(Wanted::Read(Area::Components))?;
     let limit = query.limit(50, 200)?;
     let (slot, name) = place(&mut query)?;
     let after = match before::<2>(&mut query)? {
@@ -801,7 +798,7 @@ pub(crate) async fn record(
     caller: Caller,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    caller.needs_one(READ)?;
+    caller.needs(Wanted::Read(Area::Components))?;
     let session = query.text("session").ok_or_else(|| Problem::field("session", "it is needed"))?.to_owned();
     let (slot, name) = place(&mut query)?;
     query.finish()?;
@@ -820,7 +817,7 @@ pub(crate) async fn recorded(
     caller: Caller,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    caller.needs_one(READ)?;
+    caller.needs(Wanted::Read(Area::Components))?;
     let limit = query.limit(200, 500)?;
     let before = match query.text("before") {
         Some(text) => text.parse().map_err(|_| Problem::field("before", "`Till-Next-Before` is needed"))?,
@@ -851,7 +848,7 @@ pub(crate) async fn binding(
     caller: Caller,
     At(digest): At<String>,
 ) -> Result<Response, Problem> {
-    caller.needs_one(READ)?;
+    caller.needs(Wanted::Read(Area::Components))?;
     let (slot, name, body) = app.registry.content(&caller.merchant, &digest).await?;
     json(StatusCode::OK, &value!({ "slot": slot, "name": name, "digest": digest, "body": body }))
 }

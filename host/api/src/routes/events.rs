@@ -5,6 +5,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use till_commerce::access::Area;
+use till_commerce::access::Wanted::{Change, Read};
 use till_commerce::events::{Replay, Webhook, WebhookBody};
 use utoipa::ToSchema;
 
@@ -14,8 +16,6 @@ use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::read::{At, Fields, Json, Query};
 use crate::wire::time;
-
-const ADMIN: &str = "admin";
 
 /// A part of the log.
 #[derive(Serialize, ToSchema)]
@@ -38,7 +38,7 @@ pub(crate) async fn log(
     caller: Caller,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::Events))?;
     let limit = query.limit(50, 200)?;
     let after = position(&mut query, 0)?;
     query.finish()?;
@@ -125,7 +125,7 @@ pub(crate) struct WebhooksOut {
 #[utoipa::path(post, path = "/api/v1/admin/webhooks", tag = "events", security(("bearer" = [])),
     request_body = WebhookIn, responses((status = 201, body = WebhookOut)))]
 pub(crate) async fn add(State(app): State<App>, caller: Caller, body: Json) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Events))?;
     let mut fields = body.fields()?;
     let wanted = webhook_in(&mut fields);
     fields.finish()?;
@@ -137,7 +137,7 @@ pub(crate) async fn add(State(app): State<App>, caller: Caller, body: Json) -> R
 #[utoipa::path(get, path = "/api/v1/admin/webhooks", tag = "events", security(("bearer" = [])),
     responses((status = 200, body = WebhooksOut)))]
 pub(crate) async fn list(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::Events))?;
     let webhooks = app.events.webhooks(&caller.merchant).await?;
     let webhooks = webhooks.into_iter().map(|webhook| WebhookOut::new(webhook, None)).collect();
     json(StatusCode::OK, &WebhooksOut { webhooks })
@@ -152,7 +152,7 @@ pub(crate) async fn set(
     At(id): At<String>,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Events))?;
     let mut fields = body.fields()?;
     let wanted = webhook_in(&mut fields);
     fields.finish()?;
@@ -168,7 +168,7 @@ pub(crate) async fn drop(
     caller: Caller,
     At(id): At<String>,
 ) -> Result<StatusCode, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Events))?;
     app.events.drop_webhook(&caller.merchant, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -215,7 +215,7 @@ pub(crate) async fn deliveries(
     At(id): At<String>,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::Events))?;
     let limit = query.limit(50, 200)?;
     let before = position(&mut query, i64::MAX)?;
     query.finish()?;
@@ -261,7 +261,7 @@ pub(crate) async fn replay(
     At(id): At<String>,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Events))?;
     let mut fields = body.fields_or_none()?;
     let what = Replay {
         from: fields.integer("fromPosition").unwrap_or(0),

@@ -3,6 +3,8 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
+use till_commerce::access::Area;
+use till_commerce::access::Wanted::{Change, Read};
 use till_commerce::fulfilment::{Booking, Partner, Scan, ScanKind, millionths};
 use till_commerce::{FEEDBACK_CHARS_MAX, Feedback, ParcelCommand, ProductFeedback};
 use utoipa::ToSchema;
@@ -15,7 +17,6 @@ use crate::problem::Problem;
 use crate::read::{At, BODY_BYTES_MAX, Fields, Given, Json, Query, Raw, idempotency_key};
 use crate::wire::{FeedbackOut, ReviewsOut, SaidOut, ShipmentOut, ShipmentsOut, TrackingOut};
 
-const ADMIN: &str = "admin";
 /// Bytes of a name, a number, a place.
 const WORD_BYTES_MAX: usize = 200;
 /// Bytes of an address of the web.
@@ -159,7 +160,7 @@ pub(crate) async fn list(
     caller: Caller,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::Orders))?;
     let limit = query.limit(20, 100)?;
     let before = query.before()?;
     let status = query.text("status").map(str::to_owned);
@@ -190,7 +191,7 @@ pub(crate) async fn read(
     caller: Caller,
     At(id): At<String>,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::Orders))?;
     json(StatusCode::OK, &ShipmentOut::new(&app.shop.shipment(&caller.merchant, &id).await?))
 }
 
@@ -236,17 +237,6 @@ fn word(fields: &mut Fields<'_>, name: &'static str, max: usize) -> Option<Strin
     Some(text)
 }
 
-fn instant(fields: &mut Fields<'_>, name: &'static str) -> Option<i64> {
-    let text = fields.text(name)?;
-    match text.parse::<jiff::Timestamp>() {
-        Ok(at) => Some(at.as_microsecond()),
-        Err(_) => {
-            fields.wrong(name, "a time as RFC 3339 is needed: `2024-08-10T14:30:00Z`");
-            None
-        }
-    }
-}
-
 fn degrees(fields: &mut Fields<'_>, name: &'static str, limit: u32) -> Option<i32> {
     let text = fields.text(name)?;
     let read = millionths(&text, limit);
@@ -285,7 +275,7 @@ fn scan(fields: &mut Fields<'_>, id: &str, now_us: i64) -> Scan {
     if north.is_some() != east.is_some() {
         fields.wrong("latitude", "latitude and longitude come together");
     }
-    let at_us = instant(fields, "at").unwrap_or(now_us);
+    let at_us = fields.time("at").unwrap_or(now_us);
     if at_us > now_us {
         fields.wrong("at", "this is in the future");
     }
@@ -305,7 +295,7 @@ fn scan(fields: &mut Fields<'_>, id: &str, now_us: i64) -> Scan {
         text: word(fields, "note", FEEDBACK_CHARS_MAX).unwrap_or_default(),
         place: word(fields, "place", WORD_BYTES_MAX),
         position: north.zip(east),
-        eta_us: instant(fields, "estimatedDeliveryTime"),
+        eta_us: fields.time("estimatedDeliveryTime"),
         partner: match fields.object("deliveryPartner", partner) {
             Given::Value(partner) => Some(partner),
             Given::Null | Given::Nothing => None,
@@ -330,7 +320,7 @@ pub(crate) async fn tell(
     headers: HeaderMap,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Orders))?;
     let key = key(&headers)?;
     let mut fields = body.fields()?;
     let scan = scan(&mut fields, &format!("merchant:{key}"), app.runner.clock().now_us());
@@ -349,7 +339,7 @@ pub(crate) async fn book(
     headers: HeaderMap,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Orders))?;
     body.fields_or_none()?.finish()?;
     let key = key(&headers)?;
     command(&app, &caller, &id, &key, ParcelCommand::Book).await
@@ -373,7 +363,7 @@ pub(crate) async fn cancel(
     headers: HeaderMap,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Orders))?;
     let key = key(&headers)?;
     let mut fields = body.fields_or_none()?;
     let reason = word(&mut fields, "reason", WORD_BYTES_MAX).unwrap_or_default();
@@ -405,7 +395,7 @@ pub(crate) async fn label(
     caller: Caller,
     At(id): At<String>,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::Orders))?;
     let (media, content) = app.shop.label(&caller.merchant, &id).await?;
     let mut response = Response::new(axum::body::Body::from(content));
     let media = HeaderValue::from_str(&media).unwrap_or(HeaderValue::from_static("application/octet-stream"));

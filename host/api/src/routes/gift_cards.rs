@@ -4,8 +4,9 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use jiff::Timestamp;
 use serde::Serialize;
+use till_commerce::access::Area;
+use till_commerce::access::Wanted::{Change, Read};
 use till_commerce::{CARDS_ISSUED_MAX, CardIssue, IssuedCard};
 use till_model::money::Currency;
 use till_store::tables::gift_card::{GiftCardEntry, GiftCardRow};
@@ -16,10 +17,9 @@ use super::{json, last_of};
 use crate::App;
 use crate::auth::Caller;
 use crate::problem::Problem;
-use crate::read::{At, Fields, Json, Query, idempotency_key};
+use crate::read::{At, Json, Query, idempotency_key};
 use crate::wire::{Amount, time};
 
-const ADMIN: &str = "admin";
 /// Longest note: some sentences.
 const NOTE_CHARS_MAX: usize = 500;
 
@@ -144,16 +144,6 @@ pub(crate) struct CardsOut {
     next_cursor: Option<String>,
 }
 
-/// A time in RFC 3339 as epoch microseconds.
-pub(crate) fn moment(fields: &mut Fields<'_>, name: &'static str) -> Option<i64> {
-    let text = fields.text(name)?;
-    let read = text.parse::<Timestamp>();
-    if read.is_err() {
-        fields.wrong(name, "a time in RFC 3339 is needed, for example `2030-12-31T23:59:59Z`");
-    }
-    read.ok().map(Timestamp::as_microsecond)
-}
-
 async fn wanted(app: &App, caller: &Caller, body: &Json, many: bool) -> Result<CardIssue, Problem> {
     let currency = app.shop.settings(&caller.merchant).await?.currency;
     let mut fields = body.fields()?;
@@ -167,7 +157,7 @@ async fn wanted(app: &App, caller: &Caller, body: &Json, many: bool) -> Result<C
     if given.is_none() {
         fields.need::<i64>("amount", None);
     }
-    let expires_us = moment(&mut fields, "expiresAt");
+    let expires_us = fields.time("expiresAt");
     let note = words(&mut fields, "note", NOTE_CHARS_MAX);
     fields.finish()?;
     let amount = given.unwrap_or_else(|| till_model::money::Money::from_minor(0, currency));
@@ -185,7 +175,7 @@ pub(crate) async fn issue(
     headers: HeaderMap,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::GiftCards))?;
     let key = idempotency_key(&headers)?;
     let issue = wanted(&app, &caller, &body, false).await?;
     let mut made = app.shop.issue_gift_cards(&caller.merchant, &caller.sub, issue, key.as_deref()).await?;
@@ -203,7 +193,7 @@ pub(crate) async fn bulk(
     headers: HeaderMap,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::GiftCards))?;
     let key = idempotency_key(&headers)?;
     let issue = wanted(&app, &caller, &body, true).await?;
     if !(1..=CARDS_ISSUED_MAX).contains(&issue.count) {
@@ -240,7 +230,7 @@ pub(crate) async fn list(
     caller: Caller,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::GiftCards))?;
     let limit = query.limit(50, 200)?;
     let after = query.text("cursor").unwrap_or_default().to_owned();
     query.finish()?;
@@ -258,7 +248,7 @@ pub(crate) async fn read(
     caller: Caller,
     At(id): At<String>,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::GiftCards))?;
     json(StatusCode::OK, &CardOut::new(app.shop.gift_card(&caller.merchant, &id).await?, None)?)
 }
 
@@ -279,7 +269,7 @@ pub(crate) async fn void(
     At(id): At<String>,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::GiftCards))?;
     let mut fields = body.fields_or_none()?;
     let note = words(&mut fields, "note", NOTE_CHARS_MAX);
     fields.finish()?;
@@ -352,7 +342,7 @@ pub(crate) async fn adjust(
     headers: HeaderMap,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::GiftCards))?;
     let key = idempotency_key(&headers)?;
     let card = app.shop.gift_card(&caller.merchant, &id).await?;
     let currency = Currency::from_code(&card.currency).map_err(Problem::internal)?;
@@ -381,7 +371,7 @@ pub(crate) async fn entries(
     At(id): At<String>,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::GiftCards))?;
     let limit = query.limit(50, 200)?;
     let before = query.before()?;
     query.finish()?;
@@ -424,7 +414,7 @@ pub(crate) async fn refund(
     headers: HeaderMap,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::GiftCards))?;
     let key = idempotency_key(&headers)?;
     let currency = app.shop.order_currency(&caller.merchant, &order).await?;
     let mut fields = body.fields()?;

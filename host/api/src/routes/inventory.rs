@@ -7,6 +7,8 @@ use axum::response::Response;
 use data_encoding::BASE64URL_NOPAD;
 use serde::Serialize;
 use till_commerce::StockChange;
+use till_commerce::access::Area;
+use till_commerce::access::Wanted::{Change, Read};
 use till_store::tables::inventory::{Movement, MovementFilter, StockFilter, StockRow};
 use utoipa::ToSchema;
 
@@ -19,7 +21,6 @@ use crate::problem::Problem;
 use crate::read::{At, Fields, Given, Json, Query, idempotency_key};
 use crate::wire::time;
 
-const ADMIN: &str = "admin";
 /// Reasons that a person gives, and whether units come (1), go (-1) or either (0).
 const REASONS: [(&str, i64); 6] =
     [("receipt", 1), ("return", 1), ("damage", -1), ("loss", -1), ("count", 0), ("correction", 0)];
@@ -130,7 +131,7 @@ pub(crate) async fn list(
     caller: Caller,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::Inventory))?;
     let limit = query.limit(50, 200)?;
     let low_only = flag(&mut query, "low")?.unwrap_or(false);
     let text = |query: &mut Query, name| query.text(name).unwrap_or_default().to_owned();
@@ -246,7 +247,7 @@ pub(crate) async fn adjust(
     headers: HeaderMap,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Inventory))?;
     let key = idempotency_key(&headers)?;
     let mut fields = body.fields()?;
     let (sku, warehouse) = (id_of(&mut fields, "sku"), id_of(&mut fields, "warehouse"));
@@ -314,7 +315,7 @@ pub(crate) async fn transfer(
     headers: HeaderMap,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Inventory))?;
     let key = idempotency_key(&headers)?;
     let mut fields = body.fields()?;
     let sku = id_of(&mut fields, "sku");
@@ -352,7 +353,7 @@ pub(crate) async fn movements(
     caller: Caller,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::Inventory))?;
     let limit = query.limit(50, 200)?;
     let csv = match query.text("format") {
         None | Some("json") => false,
@@ -440,7 +441,7 @@ pub(crate) async fn put_threshold(
     At(sku): At<String>,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Inventory))?;
     check_id(&sku)?;
     let mut fields = body.fields()?;
     let low_at = match fields.given_integer("lowAt") {

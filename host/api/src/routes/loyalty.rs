@@ -4,6 +4,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
+use till_commerce::access::Area;
+use till_commerce::access::Wanted::Change;
 use till_store::tables::loyalty::PointsEntry;
 use utoipa::ToSchema;
 
@@ -14,7 +16,6 @@ use crate::problem::Problem;
 use crate::read::{At, Json, Query, idempotency_key};
 use crate::wire::{Amount, TierOut, time};
 
-const ADMIN: &str = "admin";
 /// Longest reason: some sentences.
 const REASON_CHARS_MAX: usize = 500;
 
@@ -191,7 +192,7 @@ pub(crate) async fn adjust(
     headers: HeaderMap,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Customers))?;
     let key = idempotency_key(&headers)?;
     let mut fields = body.fields()?;
     let delta = fields.integer("delta");
@@ -218,7 +219,7 @@ pub(crate) async fn reverse(
     At(order): At<String>,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Orders))?;
     body.fields_or_none()?.finish()?;
     let made = app.shop.reverse_points(&caller.merchant, &caller.sub, &order).await?;
     let entries = made.into_iter().map(PointsEntryOut::from).collect();

@@ -1,5 +1,6 @@
 //! The routes. Each file says what its answers mean; errors are problems throughout.
 
+pub(crate) mod access;
 pub(crate) mod admin;
 pub(crate) mod analytics;
 pub(crate) mod cart;
@@ -154,6 +155,11 @@ pub(crate) fn all() -> Router<App> {
         .route("/api/v1/loyalty/entries", get(loyalty::entries))
         .route("/api/v1/admin/customers/{customer}/points", post(loyalty::adjust))
         .route("/api/v1/admin/orders/{order}/points-reversal", post(loyalty::reverse))
+        .route("/api/v1/admin/api-keys", post(access::make).get(access::keys))
+        .route("/api/v1/admin/api-keys/{key}", delete(access::revoke))
+        .route("/api/v1/admin/roles", get(access::roles))
+        .route("/api/v1/admin/roles/{role}", put(access::put_role).delete(access::drop_role))
+        .route("/api/v1/admin/audit", get(access::audit))
         .route("/webhooks/{merchant}/{gateway}", post(webhooks::take))
         .route("/healthz", get(meta::health))
         .route("/readyz", get(meta::ready))

@@ -4,6 +4,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use till_commerce::access::Area;
+use till_commerce::access::Wanted::{Change, Read};
 use till_commerce::events::Replay;
 use till_commerce::events::notify::{DeliverySought, Draft, Rendered, Shown, Source};
 use utoipa::ToSchema;
@@ -15,7 +17,6 @@ use crate::problem::Problem;
 use crate::read::{At, Fields, Json, Query};
 use crate::wire::time;
 
-const ADMIN: &str = "admin";
 /// Longest body: four parts of 64 KiB, as JSON writes them.
 const BODY_BYTES_MAX: usize = 512 << 10;
 
@@ -84,7 +85,7 @@ pub(crate) struct TemplatesOut {
 #[utoipa::path(get, path = "/api/v1/admin/notifications/templates", tag = "notifications",
     security(("bearer" = [])), responses((status = 200, body = TemplatesOut)))]
 pub(crate) async fn templates(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::Notifications))?;
     let own = app.events.own_templates(&caller.merchant).await?;
     let own = own.into_iter().map(|own| OwnTemplateOut {
         kind: own.kind,
@@ -103,7 +104,7 @@ pub(crate) async fn template(
     caller: Caller,
     At((kind, locale)): At<(String, String)>,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::Notifications))?;
     let shown = app.events.template(&caller.merchant, &kind, &locale).await?;
     template_out(kind, locale, shown)
 }
@@ -119,7 +120,7 @@ pub(crate) async fn put(
     At((kind, locale)): At<(String, String)>,
     body: Json<BODY_BYTES_MAX>,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Notifications))?;
     let mut fields = body.fields()?;
     let draft = draft(&mut fields);
     fields.finish()?;
@@ -136,7 +137,7 @@ pub(crate) async fn drop(
     caller: Caller,
     At((kind, locale)): At<(String, String)>,
 ) -> Result<StatusCode, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Notifications))?;
     app.events.drop_template(&caller.merchant, &kind, &locale).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -174,7 +175,7 @@ pub(crate) async fn preview(
     At((kind, locale)): At<(String, String)>,
     body: Json<BODY_BYTES_MAX>,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::Notifications))?;
     let mut fields = body.fields_or_none()?;
     let (order, draft) = (fields.text("orderId"), draft(&mut fields));
     fields.finish()?;
@@ -229,7 +230,7 @@ pub(crate) async fn deliveries(
     caller: Caller,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::Notifications))?;
     let limit = query.limit(50, 200)?;
     let mut text = |name| query.text(name).map(str::to_owned);
     let sought = DeliverySought { order: text("order"), channel: text("channel"), state: text("state") };
@@ -278,7 +279,7 @@ pub(crate) struct ResendOut {
 #[utoipa::path(post, path = "/api/v1/admin/notifications/replay", tag = "notifications", security(("bearer" = [])),
     request_body = ResendIn, responses((status = 200, body = ResendOut)))]
 pub(crate) async fn replay(State(app): State<App>, caller: Caller, body: Json) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Notifications))?;
     let mut fields = body.fields()?;
     let channel = fields.text("channel");
     let channel = fields.need("channel", channel);

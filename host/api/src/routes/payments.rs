@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use till_commerce::access::Wanted;
 use utoipa::ToSchema;
 
 use super::json;
@@ -13,8 +14,6 @@ use crate::problem::Problem;
 use crate::read::{At, Json};
 use crate::wire::status;
 
-/// Who decides on reviews.
-const OPERATOR: &str = "operator";
 /// Longest reason, as for other acts of operators.
 const WHY_BYTES_MAX: usize = 200;
 
@@ -104,7 +103,7 @@ pub(crate) async fn review(
     At(id): At<String>,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs(OPERATOR)?;
+    caller.needs(Wanted::Operate)?;
     let mut fields = body.fields()?;
     let decision = fields.text("decision");
     let decision = fields.need("decision", decision);

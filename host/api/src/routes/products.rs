@@ -1,6 +1,8 @@
 //! The catalog as its merchant keeps it: one by one, or as a whole in CSV or JSON. Needs the scope `admin`.
 
 use std::collections::BTreeMap;
+use till_commerce::access::Area;
+use till_commerce::access::Wanted::{Change, Read};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -23,7 +25,6 @@ use crate::read::{At, Fields, Json, Query, arrive};
 use crate::upload::UPLOADS;
 use crate::wire::{Amount, KeptProduct};
 
-const ADMIN: &str = "admin";
 /// Products and variants of one import. They are written in one transaction, which others wait for.
 pub(super) const IMPORT_ROWS_MAX: usize = 2_000;
 /// Largest import: 2,000 rows of 4 kB.
@@ -169,7 +170,7 @@ pub(crate) async fn list(
     caller: Caller,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::Catalog))?;
     let currency = app.shop.settings(&caller.merchant).await?.currency;
     let mut find = Find::read(&mut query, currency)?;
     find.filter.active = flag(&mut query, "active")?;
@@ -188,7 +189,7 @@ pub(crate) async fn read(
     caller: Caller,
     At(id): At<String>,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::Catalog))?;
     json(StatusCode::OK, &KeptProduct::new(&app.shop.kept_product(&caller.merchant, &id).await?.product))
 }
 
@@ -201,7 +202,7 @@ pub(crate) async fn put(
     At(id): At<String>,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Catalog))?;
     check_id(&id)?;
     let own = app.shop.settings(&caller.merchant).await?.currency;
     let mut fields = body.fields()?;
@@ -219,7 +220,7 @@ pub(crate) async fn delete(
     caller: Caller,
     At(id): At<String>,
 ) -> Result<StatusCode, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Catalog))?;
     app.shop.delete_product(&caller.merchant, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -250,7 +251,7 @@ pub(crate) async fn import(
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Catalog))?;
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let read = match kind.split(';').next().unwrap_or_default().trim() {
         "text/csv" => sheet::read,
@@ -310,7 +311,7 @@ pub(crate) async fn export(
     caller: Caller,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::Catalog))?;
     let csv = match query.text("format") {
         None | Some("json") => false,
         Some("csv") => true,

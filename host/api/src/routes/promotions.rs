@@ -4,12 +4,14 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
+use till_commerce::access::Area;
+use till_commerce::access::Wanted::{Change, Read};
 use till_commerce::{CAMPAIGN_PROMOTIONS_MAX, CODES_MAX, CodesWanted};
 use till_store::tables::campaign::{CampaignRow, PromotionCodeRow};
 use utoipa::ToSchema;
 
 use super::admin::check_id;
-use super::gift_cards::{amount, csv, moment};
+use super::gift_cards::{amount, csv};
 use super::inventory::words;
 use super::{json, last_of, no_content};
 use crate::App;
@@ -18,7 +20,6 @@ use crate::problem::Problem;
 use crate::read::{At, Fields, Given, Json, Query, idempotency_key};
 use crate::wire::{Amount, PromotionOut, promotions, time};
 
-const ADMIN: &str = "admin";
 /// Longest name.
 const NAME_CHARS_MAX: usize = 200;
 /// Longest prefix of codes.
@@ -96,7 +97,7 @@ pub(crate) async fn make(
     headers: HeaderMap,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Promotions))?;
     check_id(&promotion)?;
     let key = idempotency_key(&headers)?;
     let mut fields = body.fields()?;
@@ -157,7 +158,7 @@ pub(crate) async fn codes(
     At(promotion): At<String>,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::Promotions))?;
     let limit = query.limit(50, 200)?;
     let batch = query.text("batch").unwrap_or_default().to_owned();
     let after = query.text("cursor").unwrap_or_default().to_owned();
@@ -177,7 +178,7 @@ pub(crate) async fn export(
     At(promotion): At<String>,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::Promotions))?;
     let batch = query.text("batch").unwrap_or_default().to_owned();
     query.finish()?;
     let mut text = "code,uses,used,batch\n".to_owned();
@@ -284,7 +285,7 @@ pub(crate) async fn campaigns(
     caller: Caller,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::Promotions))?;
     let limit = query.limit(50, 200)?;
     let after = query.text("cursor").unwrap_or_default().to_owned();
     query.finish()?;
@@ -302,7 +303,7 @@ pub(crate) async fn campaign(
     caller: Caller,
     At(id): At<String>,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::Promotions))?;
     json(StatusCode::OK, &CampaignOut::new(app.shop.campaign(&caller.merchant, &id).await?)?)
 }
 
@@ -327,7 +328,7 @@ pub(crate) async fn put(
     At(id): At<String>,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Promotions))?;
     check_id(&id)?;
     let currency = app.shop.settings(&caller.merchant).await?.currency;
     let mut fields = body.fields()?;
@@ -336,7 +337,7 @@ pub(crate) async fn put(
         fields.need::<String>("name", None);
     }
     let active = fields.flag("active").unwrap_or(true);
-    let (starts_us, ends_us) = (moment(&mut fields, "startsAt"), moment(&mut fields, "endsAt"));
+    let (starts_us, ends_us) = (fields.time("startsAt"), fields.time("endsAt"));
     let budget = fields.amount("budget", currency).map(|money| money.minor());
     if budget.is_some_and(|budget| budget <= 0) {
         fields.wrong("budget", "above 0");
@@ -373,7 +374,7 @@ pub(crate) async fn delete(
     caller: Caller,
     At(id): At<String>,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Promotions))?;
     app.shop.delete_campaign(&caller.merchant, &id).await?;
     Ok(no_content())
 }

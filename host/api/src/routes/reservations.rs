@@ -4,6 +4,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
+use till_commerce::access::Area;
+use till_commerce::access::Wanted::{Change, Read};
 use till_commerce::{ItemWanted, Reservation};
 use utoipa::ToSchema;
 
@@ -15,7 +17,6 @@ use crate::problem::Problem;
 use crate::read::{At, Fields, Json, idempotency_key};
 use crate::wire::time;
 
-const ADMIN: &str = "admin";
 /// How long a reservation holds where nothing is said: as long as a checkout's payment may take.
 const TTL_S: i64 = 900;
 /// Longest reservation: a day. What is meant for longer is another stock, and is transferred.
@@ -121,7 +122,7 @@ pub(crate) async fn reserve(
     headers: HeaderMap,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Inventory))?;
     let key = idempotency_key(&headers)?;
     let mut fields = body.fields()?;
     let items = fields.list("items", item);
@@ -149,7 +150,7 @@ pub(crate) async fn read(
     caller: Caller,
     At(id): At<String>,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::Inventory))?;
     json(StatusCode::OK, &ReservationOut::from(app.shop.reservation(&caller.merchant, &id).await?))
 }
 
@@ -175,7 +176,7 @@ async fn end(
     At(id): At<String>,
     state: &'static str,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Inventory))?;
     let ended = app.shop.end_reservation(&caller.merchant, &caller.sub, &id, state).await?;
     json(StatusCode::OK, &ReservationOut::from(ended))
 }

@@ -4,9 +4,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use till_commerce::access::Area;
+use till_commerce::access::Wanted::{Change, Read};
 use utoipa::ToSchema;
 
-use super::components::{CHANGE, READ};
 use super::{json, no_content};
 use crate::App;
 use crate::auth::Caller;
@@ -59,7 +60,7 @@ pub(crate) async fn put(
     At(name): At<String>,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs_one(CHANGE)?;
+    caller.needs(Change(Area::Components))?;
     let mut fields = body.fields()?;
     let secret = fields.text("value");
     let secret = fields.need("value", secret);
@@ -74,7 +75,7 @@ pub(crate) async fn put(
 #[utoipa::path(get, path = "/api/v1/admin/secrets", tag = "components", security(("bearer" = [])),
     responses((status = 200, body = SecretsOut)))]
 pub(crate) async fn list(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
-    caller.needs_one(READ)?;
+    caller.needs(Read(Area::Components))?;
     let secrets = app.registry.secrets(&caller.merchant).await?;
     json(StatusCode::OK, &SecretsOut { secrets: secrets.into_iter().map(SecretOut::from).collect() })
 }
@@ -87,7 +88,7 @@ pub(crate) async fn delete(
     caller: Caller,
     At(name): At<String>,
 ) -> Result<Response, Problem> {
-    caller.needs_one(CHANGE)?;
+    caller.needs(Change(Area::Components))?;
     app.registry.drop_secret(&caller.merchant, &name).await?;
     Ok(no_content())
 }

@@ -5,10 +5,12 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
+use till_commerce::access::Area;
+use till_commerce::access::Wanted::{Change, Read};
 use till_registry::{TableFormat, TableInfo};
 use utoipa::ToSchema;
 
-use super::components::{CHANGE, READ, before};
+use super::components::before;
 use super::{json, last_of, no_content};
 use crate::App;
 use crate::auth::Caller;
@@ -61,7 +63,7 @@ pub(crate) async fn put(
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Problem> {
-    caller.needs_one(CHANGE)?;
+    caller.needs(Change(Area::Components))?;
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let format = match kind.split(';').next().unwrap_or_default().trim() {
         "text/csv" => TableFormat::Csv,
@@ -87,7 +89,7 @@ pub(crate) async fn read(
     caller: Caller,
     At(digest): At<String>,
 ) -> Result<Response, Problem> {
-    caller.needs_one(READ)?;
+    caller.needs(Read(Area::Components))?;
     let table = app.registry.table(&caller.merchant, &digest).await?;
     let response = Response::new(Body::from(table.content().to_vec()));
     Ok(super::with(response, header::CONTENT_TYPE, "application/octet-stream"))
@@ -103,7 +105,7 @@ pub(crate) async fn list(
     caller: Caller,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    caller.needs_one(READ)?;
+    caller.needs(Read(Area::Components))?;
     let limit = query.limit(50, 200)?;
     let before = before::<1>(&mut query)?;
     query.finish()?;
@@ -122,7 +124,7 @@ pub(crate) async fn delete(
     caller: Caller,
     At(digest): At<String>,
 ) -> Result<Response, Problem> {
-    caller.needs_one(CHANGE)?;
+    caller.needs(Change(Area::Components))?;
     let now_us = app.runner.clock().now_us();
     app.registry.delete_table(&caller.merchant, &digest, &caller.sub, now_us).await?;
     Ok(no_content())

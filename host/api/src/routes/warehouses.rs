@@ -4,6 +4,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use till_commerce::access::Area;
+use till_commerce::access::Wanted::{Change, Read};
 use till_commerce::inventory::near::Point;
 use till_commerce::inventory::{PRIORITY, Warehouse};
 use utoipa::ToSchema;
@@ -18,7 +20,6 @@ use crate::problem::Problem;
 use crate::read::{At, Fields, Json, Query};
 use crate::wire::AddressOut;
 
-const ADMIN: &str = "admin";
 /// Longest name.
 const NAME_CHARS_MAX: usize = 200;
 
@@ -138,7 +139,7 @@ pub(crate) async fn list(
     caller: Caller,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::Inventory))?;
     let limit = query.limit(50, 200)?;
     let after = query.text("cursor").unwrap_or_default().to_owned();
     query.finish()?;
@@ -158,7 +159,7 @@ pub(crate) async fn read(
     caller: Caller,
     At(id): At<String>,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Read(Area::Inventory))?;
     json(StatusCode::OK, &WarehouseOut::from(&app.shop.warehouse(&caller.merchant, &id).await?))
 }
 
@@ -171,7 +172,7 @@ pub(crate) async fn put(
     At(id): At<String>,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Inventory))?;
     check_id(&id)?;
     let mut fields = body.fields()?;
     let warehouse = warehouse_in(&mut fields, &id);
@@ -188,7 +189,7 @@ pub(crate) async fn delete(
     caller: Caller,
     At(id): At<String>,
 ) -> Result<Response, Problem> {
-    caller.needs(ADMIN)?;
+    caller.needs(Change(Area::Inventory))?;
     app.shop.delete_warehouse(&caller.merchant, &id).await?;
     Ok(no_content())
 }

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use till_commerce::access::Wanted;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -29,7 +30,6 @@ use crate::problem::{Code, Problem};
 use crate::read::{At, Fields, Json, Query, idempotency_key, prefer_wait};
 use crate::wire::time;
 
-const OPERATOR: &str = "operator";
 /// Longest id, name or reason a client may choose.
 const NAME_BYTES_MAX: usize = 200;
 
@@ -167,7 +167,7 @@ pub(crate) struct JournalOut {
 
 /// Shoppers reach checkouts through their own routes.
 fn allowed(caller: &Caller, workflow: &str) -> Result<(), Problem> {
-    if workflow != CHECKOUT || caller.has(OPERATOR) {
+    if workflow != CHECKOUT || caller.has(Wanted::Operate) {
         return Ok(());
     }
     let detail = "checkouts are under /api/v1/checkout; here they need the scope `operator`";
@@ -178,7 +178,7 @@ fn allowed(caller: &Caller, workflow: &str) -> Result<(), Problem> {
 async fn own(app: &App, caller: &Caller, workflow: &str, id: &str) -> Result<Instance, Problem> {
     allowed(caller, workflow)?;
     let found = app.runner.find(&caller.merchant, workflow, id).await?;
-    let found = found.filter(|l| caller.has(OPERATOR) || l.instance.subject == caller.sub);
+    let found = found.filter(|l| caller.has(Wanted::Operate) || l.instance.subject == caller.sub);
     found.map(|l| l.instance).ok_or_else(|| Problem::not_found("instance", id))
 }
 
@@ -322,7 +322,7 @@ pub(crate) async fn list(
         }
     };
     query.finish()?;
-    let subject = if caller.has(OPERATOR) { "" } else { caller.sub.as_str() };
+    let subject = if caller.has(Wanted::Operate) { "" } else { caller.sub.as_str() };
     let found =
         app.runner.store().instances(&caller.merchant, &workflow, subject, status, before, limit).await?;
     let next_cursor = last_of(&found, limit).map(|instance| instance.uid.to_string());
@@ -381,7 +381,7 @@ async fn send(
     if name.starts_with("till.") {
         return Err(Problem::new(Code::Forbidden, "use …/operate for an operator's act"));
     }
-    let (sender, source) = match caller.has(OPERATOR) {
+    let (sender, source) = match caller.has(Wanted::Operate) {
         true => (Sender::Operator, "operator"),
         false => (Sender::Shopper, "api"),
     };
@@ -433,7 +433,7 @@ pub(crate) async fn operate(
     headers: HeaderMap,
     body: Json,
 ) -> Result<Response, Problem> {
-    caller.needs(OPERATOR)?;
+    caller.needs(Wanted::Operate)?;
     let mut fields = body.fields()?;
     let OperateIn { act, why } = OperateIn::read(&mut fields);
     fields.finish()?;

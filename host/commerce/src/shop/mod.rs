@@ -3,6 +3,7 @@
 //! Here are the records and what is only read; `catalog.rs` has the products, `inventory.rs` their stock, `cart.rs`,
 //! `session.rs`, `webhook.rs` and `admin.rs` the commands, by who gives them.
 
+mod access;
 mod admin;
 mod campaigns;
 mod cart;
@@ -226,8 +227,10 @@ pub struct Shop {
     products: catalog::Products,
     rates: rate::Rates,
     guesses: gift_cards::Guesses,
+    known: access::Known,
 }
 
+pub use access::{ApiKey, KeyHolder, KeyWanted, Role, is_api_key};
 pub(crate) use campaigns::CAMPAIGNS_MAX;
 pub use campaigns::{CAMPAIGN_PROMOTIONS_MAX, CODES_MAX, CodesWanted};
 pub use catalog::Shown;
@@ -236,6 +239,7 @@ pub use gift_cards::{CardIssue, ISSUED_AT_ONCE_MAX as CARDS_ISSUED_MAX, IssuedCa
 pub use inventory::{ItemWanted, Reservation, ShortItem, StockChange};
 pub use loyalty::Loyalty;
 pub use rate::Allowance;
+pub use till_store::tables::access::{AuditFilter, AuditRow};
 pub use validate::Unusable;
 
 impl Shop {
@@ -248,8 +252,8 @@ impl Shop {
     ) -> Shop {
         let (carts, products) = (kept::Kept::default(), catalog::Products::new());
         let rates = rate::Rates::new(&store);
-        let guesses = gift_cards::Guesses::default();
-        Shop { store, registry, runner, numbers, carts, products, rates, guesses }
+        let (guesses, known) = (gift_cards::Guesses::default(), access::Known::default());
+        Shop { store, registry, runner, numbers, carts, products, rates, guesses, known }
     }
 
     fn now_us(&self) -> i64 {

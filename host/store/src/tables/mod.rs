@@ -1,5 +1,6 @@
 //! Typed functions over the shop's tables, one file per family.
 
+pub mod access;
 pub mod audience;
 pub mod binding;
 pub mod campaign;
