@@ -83,13 +83,9 @@ async fn nobody_gives_what_they_do_not_have() {
         problem(&shop.as_other(&clerk, "POST", KEYS, Some(&body)).await, 422, word);
     }
     // Not even `admin` gives `operator`, which it does not have.
-    let refused = shop.as_other(
-        &token("ann", "admin"),
-        "POST",
-        KEYS,
-        Some(&json!({ "name": "n", "scopes": ["operator"] })),
-    );
-    problem(&refused.await, 422, "`operator`");
+    let (admin, more) = (token("ann", "admin"), json!({ "name": "n", "scopes": ["operator"] }));
+    let refused = shop.as_other(&admin, "POST", KEYS, Some(&more)).await;
+    problem(&refused, 422, "`operator`");
     let role = "/api/v1/admin/roles/desk";
     let more = json!({ "scopes": ["orders", "settings"] });
     problem(&shop.as_other(&clerk, "PUT", role, Some(&more)).await, 422, "`settings`");

@@ -98,6 +98,8 @@ const ROUTES: &[(&str, Who, Id, &str)] = &[
     ("GET /api/v1/orders", Shopper, Id::None, ""),
     ("GET /api/v1/orders/{order}", Shopper, Customers, ""),
     ("GET /api/v1/orders/{order}/events", Shopper, Customers, ""),
+    // What it then joins is checked order by order: `socket.rs`.
+    ("GET /api/v1/tracking/socket", Shopper, Id::None, ""),
     ("GET /api/v1/orders/{order}/tracking", Shopper, Customers, ""),
     ("PUT /api/v1/orders/{order}/feedback", Shopper, Customers, r#"{"rating":5}"#),
     ("GET /api/v1/orders/{order}/feedback", Shopper, Customers, ""),
@@ -152,6 +154,12 @@ const ROUTES: &[(&str, Who, Id, &str)] = &[
         r#"{"channel":"email","orderId":"{order}"}"#,
     ),
     ("GET /api/v1/admin/analytics/{metric}?from=2024-01-01&to=2024-01-02", reads!("analytics"), Id::None, ""),
+    (
+        "GET /api/v1/admin/analytics/reports/{report}?from=2024-01-01&to=2024-01-02",
+        reads!("analytics"),
+        Id::None,
+        "",
+    ),
     ("POST /api/v1/admin/analytics/rebuild", changes!("analytics"), Id::None, ""),
     ("POST /api/v1/admin/webhooks", changes!("events"), Id::None, HOOK),
     ("GET /api/v1/admin/webhooks", reads!("events"), Id::None, ""),
@@ -377,8 +385,18 @@ impl Things {
     /// The same with ids that never existed and look alike.
     fn absent(&self) -> Things {
         // These are no ids of things: they stay.
-        const STAY: [&str; 9] =
-            ["workflow", "signal", "code", "metric", "gateway", "carrier", "merchant", "warehouse", "kind"];
+        const STAY: [&str; 10] = [
+            "workflow",
+            "signal",
+            "code",
+            "metric",
+            "report",
+            "gateway",
+            "carrier",
+            "merchant",
+            "warehouse",
+            "kind",
+        ];
         let other = |id: &String| {
             let (start, end) = id.split_at(id.len() - 1);
             format!("{start}{}", if end == "0" { "1" } else { "0" })
@@ -479,6 +497,7 @@ async fn furnish(shop: &Shop) -> Things {
         ("secret", "api_key".to_owned()),
         ("code", "not-found".to_owned()),
         ("metric", "orders".to_owned()),
+        ("report", "funnel".to_owned()),
         ("kind", "order_confirmation".to_owned()),
         ("locale", "es-MX".to_owned()),
         ("merchant", MERCHANT.to_owned()),

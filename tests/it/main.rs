@@ -1,6 +1,7 @@
 //! Tests of the whole shop, in one binary. Each test is a sentence and has a shop of its own.
 
 mod access;
+mod analytics;
 mod authorization;
 mod breakers;
 mod cart;
@@ -31,5 +32,6 @@ mod promotions;
 mod property;
 mod risk;
 mod rollback;
+mod socket;
 mod sweep;
 mod trials;

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use till_commerce::access::Wanted;
@@ -240,11 +240,6 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// Somebody who has a cart and no account.
-    pub(crate) fn is_guest(sub: &str) -> bool {
-        sub.starts_with("guest_")
-    }
-
     /// A scope opens it.
     pub(crate) fn has(&self, wanted: Wanted) -> bool {
         wanted.in_scopes(self.scopes.iter().map(String::as_str))
@@ -255,7 +250,8 @@ impl Caller {
         if self.has(wanted) {
             return Ok(());
         }
-        let told = format!("this needs the scope `{wanted}`, which your token or key does not have");
+        let or = if wanted == Wanted::Operate { "" } else { " or `admin`" };
+        let told = format!("this needs the scope `{wanted}`{or}, which your token or key does not have");
         Err(Problem::new(Code::Forbidden, told).with("scope", &wanted.to_string()))
     }
 
@@ -283,6 +279,19 @@ impl Caller {
     }
 }
 
+/// The token that headers carry. A browser cannot send `Authorization` with a WebSocket, and offers the token as a
+/// subprotocol: `bearer.<token>`.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    if let Some(value) = text(header::AUTHORIZATION) {
+        let (scheme, token) = value.split_once(' ')?;
+        return scheme.eq_ignore_ascii_case("bearer").then(|| token.trim());
+    }
+    text(header::UPGRADE)?;
+    let offered = text(header::SEC_WEBSOCKET_PROTOCOL)?;
+    offered.split(',').find_map(|one| one.trim().strip_prefix("bearer."))
+}
+
 fn refuse(why: &str) -> Problem {
     let value = match why {
         NO_TOKEN => "Bearer".to_owned(),
@@ -299,12 +308,7 @@ impl FromRequestParts<App> for Caller {
         if let Some(known) = parts.extensions.get::<Caller>() {
             return Ok(known.clone());
         }
-        let value =
-            parts.headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        let token = match value.split_once(' ') {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
-            _ => return Err(refuse(NO_TOKEN)),
-        };
+        let token = bearer(&parts.headers).ok_or_else(|| refuse(NO_TOKEN))?;
         let caller = Caller::of(app, token, parts.uri.path()).await?;
         parts.extensions.insert(caller.clone());
         Ok(caller)

@@ -8,9 +8,9 @@ use utoipa::{Modify, OpenApi, ToSchema};
 
 use crate::problem::FieldError;
 use crate::routes::{
-    access, admin, analytics, cart, catalog, checkout, components, customers, events, fulfilment, gift_cards,
-    inventory, loyalty, meta, notices, notifications, orders, payments, products, promotions, reservations,
-    secrets, tables, warehouses, webhooks, workflows,
+    access, admin, analytics, cart, catalog, checkout, components, customers, events, follow, fulfilment,
+    gift_cards, inventory, loyalty, meta, notices, notifications, orders, payments, products, promotions,
+    reservations, secrets, socket, tables, warehouses, webhooks, workflows,
 };
 
 /// An error (RFC 9457). Further members depend on the code; every code has a page under `/problems/{code}`.
@@ -39,14 +39,14 @@ struct ProblemOut {
         cart::read, cart::clear, cart::add, cart::set, cart::remove, cart::validate, cart::merge,
         checkout::initiate, checkout::read, checkout::edit, checkout::submit, checkout::cancel, checkout::returned,
         payments::validate, payments::review,
-        orders::list, orders::read, orders::follow,
+        orders::list, orders::read, follow::follow, socket::open,
         fulfilment::tracking, fulfilment::put_feedback, fulfilment::feedback, fulfilment::reviews, fulfilment::list,
         fulfilment::read, fulfilment::tell, fulfilment::book, fulfilment::cancel, fulfilment::label, fulfilment::take,
         notifications::list, notifications::read, notifications::read_all,
         customers::wants, customers::put_wants,
         notices::templates, notices::template, notices::put, notices::drop, notices::preview,
         notices::deliveries, notices::replay,
-        analytics::metric, analytics::rebuild,
+        analytics::metric, analytics::report, analytics::rebuild,
         events::log, events::add, events::list, events::set, events::drop, events::deliveries, events::replay,
         workflows::list, workflows::start, workflows::read, workflows::journal, workflows::signal,
         workflows::cancel, workflows::operate,

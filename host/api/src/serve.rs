@@ -9,13 +9,12 @@ use axum::Router;
 use axum::extract::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tower::Service as _;
 
 /// Connections at the same time. Each has a socket and about 20 kB; more wait in the system's queue.
-const CONNECTIONS_MAX: usize = 8192;
+const CONNECTIONS_MAX: u32 = 8192;
 /// Longest time the head of a request may take.
 const HEAD_WAIT: Duration = Duration::from_secs(15);
 /// Longest head of a request.
@@ -32,8 +31,8 @@ pub async fn serve(
     router: Router,
     shutdown: impl Future<Output = ()> + Send,
 ) -> std::io::Result<()> {
-    let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let stopping = watch::Sender::new(false);
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let place = tokio::select! {
@@ -69,17 +68,28 @@ pub async fn serve(
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_WAIT)
             .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        let mut told = stopping.subscribe();
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let mut connection = std::pin::pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                _ = told.changed() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended");
             }
             drop(place);
         });
     }
     drop(listener);
-    if tokio::time::timeout(STOP_WAIT, graceful.shutdown()).await.is_err() {
+    stopping.send_replace(true);
+    // All places are free when no connection is left.
+    if tokio::time::timeout(STOP_WAIT, places.acquire_many(CONNECTIONS_MAX)).await.is_err() {
         tracing::warn!("requests were still under way when the host stopped");
     }
     Ok(())

@@ -37,5 +37,5 @@ pub use shop::{
     COMMANDS_KEPT_US, CardIssue, CodesWanted, FEEDBACK_CHARS_MAX, Feedback, IssuedCard, ItemWanted,
     KeyHolder, KeyWanted, Loyalty, ParcelCommand, Phase, ProductFeedback, Reservation, Review, Role,
     SessionView, Shop, ShopError, ShortItem, Shown, StockChange, SubmitRequest, Tracking, Unusable,
-    is_api_key,
+    is_api_key, is_guest,
 };

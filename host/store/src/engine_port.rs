@@ -382,6 +382,20 @@ fn const_format(head: &str, tail: &str, cell: &'static OnceLock<String>) -> &'st
     cell.get_or_init(|| format!("{head}{tail}"))
 }
 
+impl Tx {
+    /// An instance by its workflow and id.
+    pub async fn instance(
+        &mut self,
+        merchant: &str,
+        workflow: &str,
+        id: &str,
+    ) -> Result<Option<Instance>, StoreError> {
+        let sql = const_format(SELECT, "WHERE i.merchant = $1 AND i.workflow = $2 AND i.id = $3", &FIND);
+        let row = self.row(sql, &[P::T(merchant), P::T(workflow), P::T(id)]).await?;
+        row.as_ref().map(|row| loaded(row).map(|found| found.instance)).transpose()
+    }
+}
+
 impl Store {
     /// Journal rows of an instance after `after`, in order.
     pub async fn journal(

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use till_commerce::cart::{Cart, NewItem};
+use till_commerce::is_guest;
 use utoipa::ToSchema;
 
 use super::{json, tagged};
@@ -162,7 +163,7 @@ pub(crate) async fn validate(
 #[utoipa::path(post, path = "/api/v1/cart/merge", tag = "cart", security(("bearer" = [])),
     request_body = MergeIn, responses((status = 200, body = MergedOut, headers(("ETag" = String)))))]
 pub(crate) async fn merge(State(app): State<App>, caller: Caller, body: Json) -> Result<Response, Problem> {
-    if Caller::is_guest(&caller.sub) {
+    if is_guest(&caller.sub) {
         let detail = "a guest's cart takes in no other; send the customer's own token";
         return Err(Problem::new(Code::Forbidden, detail));
     }
@@ -171,7 +172,7 @@ pub(crate) async fn merge(State(app): State<App>, caller: Caller, body: Json) ->
     fields.finish()?;
     let guest = app.auth.check(&guest_token, app.runner.clock().now_us());
     let guest = guest.map_err(|why| Problem::field("guestToken", why))?;
-    if guest.merchant != caller.merchant || !Caller::is_guest(&guest.sub) {
+    if guest.merchant != caller.merchant || !is_guest(&guest.sub) {
         return Err(Problem::field(
             "guestToken",
             "the token of a guest of this merchant is needed: `sub` begins with `guest_`",

@@ -9,6 +9,7 @@ pub(crate) mod checkout;
 pub(crate) mod components;
 pub(crate) mod customers;
 pub(crate) mod events;
+pub(crate) mod follow;
 pub(crate) mod fulfilment;
 pub(crate) mod gift_cards;
 pub(crate) mod inventory;
@@ -23,6 +24,7 @@ pub(crate) mod promotions;
 pub(crate) mod reservations;
 pub(crate) mod secrets;
 mod sheet;
+pub(crate) mod socket;
 pub(crate) mod tables;
 pub(crate) mod warehouses;
 pub(crate) mod webhooks;
@@ -58,6 +60,7 @@ pub(crate) fn all() -> Router<App> {
         .route("/api/v1/payments/validate", post(payments::validate))
         .route("/api/v1/admin/checkouts/{sessionId}/review", post(payments::review))
         .route("/api/v1/orders", get(orders::list))
+        .route("/api/v1/tracking/socket", get(socket::open))
         .route("/api/v1/notifications", get(notifications::list))
         .route("/api/v1/notifications/read", post(notifications::read_all))
         .route("/api/v1/notifications/{id}/read", post(notifications::read))
@@ -71,13 +74,14 @@ pub(crate) fn all() -> Router<App> {
         .route("/api/v1/admin/notifications/replay", post(notices::replay))
         .route("/api/v1/admin/events", get(events::log))
         .route("/api/v1/admin/analytics/rebuild", post(analytics::rebuild))
+        .route("/api/v1/admin/analytics/reports/{report}", get(analytics::report))
         .route("/api/v1/admin/analytics/{metric}", get(analytics::metric))
         .route("/api/v1/admin/webhooks", post(events::add).get(events::list))
         .route("/api/v1/admin/webhooks/{id}", put(events::set).delete(events::drop))
         .route("/api/v1/admin/webhooks/{id}/deliveries", get(events::deliveries))
         .route("/api/v1/admin/webhooks/{id}/replay", post(events::replay))
         .route("/api/v1/orders/{id}", get(orders::read))
-        .route("/api/v1/orders/{id}/events", get(orders::follow))
+        .route("/api/v1/orders/{id}/events", get(follow::follow))
         .route("/api/v1/orders/{id}/tracking", get(fulfilment::tracking))
         .route("/api/v1/orders/{id}/feedback", put(fulfilment::put_feedback).get(fulfilment::feedback))
         .route("/api/v1/catalog/products/{id}/reviews", get(fulfilment::reviews))

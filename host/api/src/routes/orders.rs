@@ -1,20 +1,13 @@
 //! The shopper's orders.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse as _, Response, sse};
-use till_commerce::events::{Event as EventRow, Events, Turn};
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use axum::http::StatusCode;
+use axum::response::Response;
 
 use super::json;
 use crate::App;
 use crate::auth::Caller;
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 use crate::read::{At, Query};
 use crate::wire::{OrderOut, OrdersOut};
 
@@ -31,99 +24,6 @@ pub(crate) async fn list(
     query.finish()?;
     let orders = app.shop.orders(&caller.merchant, &caller.sub, limit).await?;
     json(StatusCode::OK, &OrdersOut::new(&orders))
-}
-
-/// Streams that follow an order at the same time. Each takes a connection and a look at the log every second.
-static FOLLOWERS: Semaphore = Semaphore::const_new(2_000);
-/// A stream ends after this; the client comes again and goes on where it was.
-const FOLLOWED_FOR: Duration = Duration::from_secs(15 * 60);
-/// How often the log is looked at for what other hosts have put into it.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Events taken from the log at once.
-const AT_ONCE: i64 = 100;
-
-/// Follows an order: each event about it as it happens, those that have happened first.
-///
-/// Server-sent events: `event` is the topic (`order_status_updated`, `payment_completed`, …), `data` its JSON, `id` a
-/// place to go on from.
-#[utoipa::path(get, path = "/api/v1/orders/{id}/events", tag = "orders", security(("bearer" = [])),
-    params(("id" = String, Path, description = "id or number"),
-        ("Last-Event-ID" = Option<String>, Header, description = "`id` of the last event seen: those after it follow")),
-    responses((status = 200, content_type = "text/event-stream", body = String)))]
-pub(crate) async fn follow(
-    State(app): State<App>,
-    caller: Caller,
-    At(id): At<String>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let order = app.shop.order(&caller.merchant, &caller.sub, &id).await?.id;
-    let after = match headers.get("last-event-id").map(|value| value.to_str().unwrap_or_default()) {
-        None | Some("") => 0,
-        Some(text) => {
-            text.parse().map_err(|_| Problem::field("Last-Event-ID", "the `id` of an event is needed"))?
-        }
-    };
-    let Ok(place) = FOLLOWERS.try_acquire() else {
-        let told = "too many orders are followed on this host at the moment; come again, or read the order";
-        return Err(Problem::new(Code::Unavailable, told).header(header::RETRY_AFTER, "5"));
-    };
-    let follower = Follower {
-        turns: app.events.turns(),
-        events: app.events,
-        merchant: caller.merchant,
-        order,
-        after,
-        found: VecDeque::new(),
-        until: Instant::now() + FOLLOWED_FOR,
-        _place: place,
-    };
-    let stream = futures::stream::unfold(follower, |mut follower| async move {
-        let event = follower.next().await?;
-        let name = event.topic.replace('.', "_");
-        let told = sse::Event::default().id(event.position.to_string()).event(name).data(event.body);
-        Some((Ok::<_, Infallible>(told), follower))
-    });
-    let mut response = sse::Sse::new(stream).keep_alive(sse::KeepAlive::default()).into_response();
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
-}
-
-/// One client's place in the log.
-struct Follower {
-    events: Arc<Events>,
-    turns: watch::Receiver<Turn>,
-    merchant: String,
-    order: String,
-    after: i64,
-    found: VecDeque<EventRow>,
-    until: Instant,
-    _place: SemaphorePermit<'static>,
-}
-
-impl Follower {
-    /// The next event, as soon as there is one. None: the stream ends.
-    async fn next(&mut self) -> Option<EventRow> {
-        loop {
-            if let Some(event) = self.found.pop_front() {
-                self.after = event.position;
-                return Some(event);
-            }
-            if self.turns.borrow_and_update().stopping || Instant::now() >= self.until {
-                return None;
-            }
-            match self.events.about(&self.merchant, &self.order, self.after, AT_ONCE).await {
-                Ok(found) if !found.is_empty() => self.found = found.into(),
-                // The client comes again and goes on where it was.
-                Err(error) => {
-                    tracing::warn!(%error, "follow an order");
-                    return None;
-                }
-                Ok(_) => {
-                    let _ = tokio::time::timeout(LOOK_EVERY, self.turns.changed()).await;
-                }
-            }
-        }
-    }
 }
 
 /// Reads an order by its id or number, with its timeline.

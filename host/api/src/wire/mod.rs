@@ -47,6 +47,15 @@ impl Amount {
         Amount::text(text)
     }
 
+    /// A part of a whole, rounded half up to four decimals: `0.3125`. None: the whole is nothing.
+    pub(crate) fn ratio(part: i64, whole: i64) -> Option<Amount> {
+        let (part, whole) = (i128::from(part), i128::from(whole));
+        (whole > 0 && part >= 0).then(|| {
+            let share = (part * 20_000 + whole) / (whole * 2);
+            Amount::text(format!("{}.{:04}", share / 10_000, share % 10_000))
+        })
+    }
+
     /// Its digits.
     pub(crate) fn as_str(&self) -> &str {
         self.0.get()
@@ -144,6 +153,16 @@ mod tests {
         assert_eq!(text(83_810), "8.381");
         assert_eq!(text(1), "0.0001");
         assert_eq!(text(1_000_000), "100");
+    }
+
+    #[test]
+    fn ratios_have_four_decimals_and_no_whole_has_none() {
+        let text = |part, whole| Amount::ratio(part, whole).map(|ratio| ratio.as_str().to_owned());
+        assert_eq!(text(5, 16).as_deref(), Some("0.3125"));
+        assert_eq!(text(2, 3).as_deref(), Some("0.6667"));
+        assert_eq!(text(7, 7).as_deref(), Some("1.0000"));
+        assert_eq!(text(i64::MAX, 1).as_deref(), Some("9223372036854775807.0000"));
+        assert_eq!(text(0, 0), None);
     }
 
     #[test]

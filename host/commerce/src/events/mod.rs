@@ -29,7 +29,7 @@ use crate::checkout::{Order, order_from_row};
 use crate::settings::Settings;
 use crate::{catalog, checkout, inventory};
 
-pub use metrics::{METRIC_ROWS_MAX, METRICS};
+pub use metrics::{METRIC_ROWS_MAX, METRICS, NO_PROMOTION, STAGES};
 pub use till_store::tables::audience::MetricRow as Metric;
 pub use till_store::tables::event::EventRow as Event;
 pub use webhook::{FAMILIES, NewWebhook, Replay, Webhook, WebhookBody, WebhookError};
@@ -171,6 +171,9 @@ async fn relay(tx: &mut Tx, now_us: i64) -> Result<usize, StoreError> {
         if let Some(about) = &about {
             project::project(tx, fact, about, &audience.settings, now_us).await?;
             notify::tell(tx, fact, about, &audience.settings, position, now_us).await?;
+        }
+        for row in metrics::of_end(tx, &fact.merchant, &fact.topic, &fact.body, fact.at_us).await? {
+            tx.add_metric(&fact.merchant, &row).await?;
         }
         if audience.settings.events.nats {
             tx.put_delivery(&fact.merchant, nats::NATS, position, now_us).await?;

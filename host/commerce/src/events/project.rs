@@ -7,10 +7,12 @@ use till_store::tables::event::OutboxRow;
 use till_store::{Error as StoreError, Tx};
 use uuid::Uuid;
 
+use super::metrics::Buyer;
 use super::{About, metrics};
 use crate::checkout::{self, order};
 use crate::fulfilment;
 use crate::settings::Settings;
+use crate::shop::is_guest;
 
 /// Does what follows. Runs once for each event.
 pub(super) async fn project(
@@ -23,15 +25,26 @@ pub(super) async fn project(
     match fact.topic.as_str() {
         checkout::ORDER_CREATED => {
             let order = &about.order;
+            let mut buyer = Buyer::Guest;
             if !order.customer.is_empty() {
+                if !is_guest(&order.customer) {
+                    let before = tx.customer_value(&fact.merchant, &order.customer).await?;
+                    buyer = if before.is_empty() { Buyer::New } else { Buyer::Returning };
+                }
                 let (currency, spent) = (order.currency.code(), order.receipt.totals.total);
                 tx.add_customer_value(&fact.merchant, &order.customer, currency, spent, fact.at_us).await?;
             }
-            for row in metrics::of_order(&about.order, fact.at_us) {
+            for row in metrics::of_order(&about.order, fact.at_us, buyer) {
                 tx.add_metric(&fact.merchant, &row).await?;
             }
             if settings.orders.process_at_once {
                 process(tx, fact, about, now_us).await?;
+            }
+            Ok(())
+        }
+        topic if metrics::arrived(topic, &about.fact) => {
+            for row in metrics::of_delivery(&about.order) {
+                tx.add_metric(&fact.merchant, &row).await?;
             }
             Ok(())
         }

@@ -41,6 +41,11 @@ pub const CHECKOUT: &str = "checkout";
 /// A remembered command is kept so long, microseconds.
 pub const COMMANDS_KEPT_US: i64 = 24 * 3600 * 1_000_000;
 
+/// Somebody who has a cart and no account.
+pub fn is_guest(customer: &str) -> bool {
+    customer.starts_with("guest_")
+}
+
 /// Why the shop says no, by what the caller does next.
 #[derive(Debug, thiserror::Error)]
 pub enum ShopError {

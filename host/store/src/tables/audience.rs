@@ -256,6 +256,31 @@ impl Tx {
             .collect()
     }
 
+    /// A metric over days, both included: a sum for each label and currency. The day is empty.
+    pub async fn metric_sums(
+        &mut self,
+        merchant: &str,
+        name: &str,
+        (from, to): (&str, &str),
+        limit: i64,
+    ) -> Result<Vec<MetricRow>, StoreError> {
+        let sql = "SELECT label, currency, CAST(SUM(count) AS BIGINT), CAST(SUM(amount) AS BIGINT) FROM metric WHERE merchant = $1 AND name = $2 AND day >= $3 AND day <= $4 GROUP BY label, currency ORDER BY currency, label LIMIT $5";
+        let params = [P::T(merchant), P::T(name), P::T(from), P::T(to), P::I(limit)];
+        let rows = self.rows(sql, &params).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(MetricRow {
+                    day: String::new(),
+                    name: name.to_owned(),
+                    label: row.text(0)?,
+                    currency: row.text(1)?,
+                    count: row.int(2)?,
+                    amount: row.int(3)?,
+                })
+            })
+            .collect()
+    }
+
     /// Takes all metrics of a merchant away, before they are counted again.
     pub async fn drop_metrics(&mut self, merchant: &str) -> Result<(), StoreError> {
         let sql = "DELETE FROM metric WHERE merchant = $1";

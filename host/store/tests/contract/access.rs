@@ -121,3 +121,41 @@ async fn the_audit_log_is_read_by_time_actor_and_path() {
         assert_eq!(ids(AuditFilter { from_us: 2, ..any }, end, 9).await, ["3:None", "2:None"]);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_metric_is_summed_over_days_by_label_and_currency() {
+    use till_store::tables::audience::MetricRow;
+    for (store, _dir) in stores().await {
+        let row = |day: &str, label: &str, currency: &str, count: i64| MetricRow {
+            day: day.to_owned(),
+            name: "n".to_owned(),
+            label: label.to_owned(),
+            currency: currency.to_owned(),
+            count,
+            amount: count * 10,
+        };
+        let all = [
+            row("2024-08-01", "a", "USD", 1),
+            row("2024-08-02", "a", "USD", 2),
+            row("2024-08-02", "b", "USD", 4),
+            row("2024-08-02", "a", "EUR", 8),
+            row("2024-08-03", "a", "USD", 16),
+        ];
+        store
+            .transact(move |tx| {
+                let all = all.clone();
+                Box::pin(async move {
+                    for row in &all {
+                        tx.add_metric(MERCHANT, row).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await
+            .expect("metrics");
+        let days = ("2024-08-01", "2024-08-02");
+        let sums = store.read().await.expect("a read").metric_sums(MERCHANT, "n", days, 9).await;
+        let expected = [row("", "a", "EUR", 8), row("", "a", "USD", 3), row("", "b", "USD", 4)];
+        assert_eq!(sums.expect("a read"), expected);
+    }
+}
