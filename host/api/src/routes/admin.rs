@@ -1,4 +1,4 @@
-//! What a merchant sets up: settings, customers, stock. Needs the scope `admin`. Products are beside this, in
+//! What a merchant sets up: settings, customers, stock. Products are beside this, in
 //! `products.rs`, and components in `components.rs`.
 
 use axum::extract::State;

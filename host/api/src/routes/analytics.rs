@@ -3,7 +3,9 @@
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
+use indexmap::IndexMap;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use till_commerce::access::Area;
 use till_commerce::access::Wanted::{Change, Read};
 use till_commerce::events::{METRIC_ROWS_MAX, METRICS, Metric, STAGES};
@@ -69,7 +71,7 @@ pub(crate) async fn metric(
             day: &row.day,
             label: &row.label,
             count: row.count,
-            amount: row.amount.as_str(),
+            amount: &row.amount,
             currency: &row.currency,
         }));
     }
@@ -82,11 +84,20 @@ fn shown(row: Metric) -> Result<MetricOut, Problem> {
     Ok(MetricOut { day, label, count, amount: Amount::of(amount, currency), currency: row.currency })
 }
 
-/// Rows as CSV (RFC 4180), in their order.
+/// Rows as CSV (RFC 4180), with the names and the exact numbers that they have in JSON.
 fn as_csv<T: Serialize>(rows: impl IntoIterator<Item = T>) -> Result<Response, Problem> {
     let mut writer = csv::Writer::from_writer(vec![]);
-    for row in rows {
-        writer.serialize(row).map_err(Problem::internal)?;
+    for (at, row) in rows.into_iter().enumerate() {
+        let row = serde_json::to_string(&row).map_err(Problem::internal)?;
+        let cells: IndexMap<String, &RawValue> = serde_json::from_str(&row).map_err(Problem::internal)?;
+        if at == 0 {
+            writer.write_record(cells.keys()).map_err(Problem::internal)?;
+        }
+        let text = |raw: &&RawValue| match raw.get() {
+            "null" => String::new(),
+            raw => serde_json::from_str::<String>(raw).unwrap_or_else(|_| raw.to_owned()),
+        };
+        writer.write_record(cells.values().map(text)).map_err(Problem::internal)?;
     }
     let mut response = Response::new(writer.into_inner().map_err(Problem::internal)?.into());
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
@@ -99,7 +110,7 @@ struct MetricLine<'r> {
     day: &'r str,
     label: &'r str,
     count: i64,
-    amount: &'r str,
+    amount: &'r Amount,
     currency: &'r str,
 }
 

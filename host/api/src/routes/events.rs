@@ -1,4 +1,4 @@
-//! Events: the merchant's log and the endpoints that are told of it. Needs the scope `admin`.
+//! Events: the merchant's log and the endpoints that are told of it.
 
 use axum::extract::State;
 use axum::http::StatusCode;

@@ -1,4 +1,4 @@
-//! Gift cards: a shopper asks for a balance; their merchant issues, changes and reads them (scope `admin`).
+//! Gift cards: a shopper asks for a balance; their merchant issues, changes and reads them.
 
 use axum::body::Body;
 use axum::extract::State;

@@ -1,4 +1,4 @@
-//! Stock: what a shopper may know of it, and how a merchant changes it and reads its ledger (scope `admin`).
+//! Stock: what a shopper may know of it, and how a merchant changes it and reads its ledger.
 
 use axum::body::Body;
 use axum::extract::State;

@@ -1,4 +1,4 @@
-//! Loyalty: a shopper's points, tier and benefits; what their merchant changes (scope `admin`).
+//! Loyalty: a shopper's points, tier and benefits; what their merchant changes.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};

@@ -1,4 +1,4 @@
-//! Notifications as a merchant sees them: words of its own, and what became of deliveries. Needs the scope `admin`.
+//! Notifications as a merchant sees them: words of its own, and what became of deliveries.
 
 use axum::extract::State;
 use axum::http::StatusCode;

@@ -1,4 +1,4 @@
-//! The catalog as its merchant keeps it: one by one, or as a whole in CSV or JSON. Needs the scope `admin`.
+//! The catalog as its merchant keeps it: one by one, or as a whole in CSV or JSON.
 
 use std::collections::BTreeMap;
 use till_commerce::access::Area;

@@ -1,4 +1,4 @@
-//! Promotions: which apply to a shopper's cart; campaigns and codes in bulk for their merchant (scope `admin`).
+//! Promotions: which apply to a shopper's cart; campaigns and codes in bulk for their merchant.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};

@@ -1,4 +1,4 @@
-//! Stock held for channels that have no checkout here: a till in a shop, a marketplace. Needs the scope `admin`.
+//! Stock held for channels that have no checkout here: a till in a shop, a marketplace.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};

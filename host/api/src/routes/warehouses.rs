@@ -1,4 +1,4 @@
-//! Warehouses as their merchant describes them. Needs the scope `admin`.
+//! Warehouses as their merchant describes them.
 
 use axum::extract::State;
 use axum::http::StatusCode;
