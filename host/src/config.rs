@@ -32,6 +32,8 @@ pub struct Config {
     pub jwt_audience: Option<String>,
     /// How the log is written to stderr.
     pub log_format: LogFormat,
+    /// Collector that takes traces; none: there are none.
+    pub traces: Option<TracesConfig>,
     /// Key that seals merchants' secrets: 32 random bytes in base64, the same for all hosts of a database. None: on
     /// SQLite one is made and kept beside the database file.
     pub secrets_key: Option<String>,
@@ -45,6 +47,21 @@ pub struct Config {
     pub nats_url: Option<String>,
     /// Its JetStream stream; `till` without. It is made where it is not there.
     pub nats_stream: Option<String>,
+}
+
+/// The operator's collector of traces.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TracesConfig {
+    /// OTLP over HTTP as JSON: `http://127.0.0.1:4318/v1/traces`.
+    pub endpoint: String,
+    /// Part of the requests that are traced, from 0 to 1, where the client has not begun a trace itself.
+    #[serde(default = "all_of_them")]
+    pub share: f64,
+}
+
+fn all_of_them() -> f64 {
+    1.0
 }
 
 /// How the log is written.

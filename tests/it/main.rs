@@ -34,4 +34,5 @@ mod risk;
 mod rollback;
 mod socket;
 mod sweep;
+mod trace;
 mod trials;

@@ -11,10 +11,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures::FutureExt as _;
 use tower_http::cors::{AllowOrigin, CorsLayer};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::metrics::Metrics;
 use crate::problem::{Code, Problem};
+use crate::trace;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id taken from a client: a UUID has 36 characters, a W3C trace parent 55.
@@ -41,7 +43,9 @@ pub(crate) async fn pass(State(metrics): State<Metrics>, mut request: Request, n
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let (begun, _running) = (Instant::now(), metrics.begun());
-    let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+    let span = trace::of(&request, route.as_ref().map(MatchedPath::as_str), &id);
+    let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await
+    {
         Ok(response) => response,
         Err(panic) => Problem::internal(format!("panic: {}", words(panic.as_ref()))).into_response(),
     };
@@ -56,6 +60,7 @@ pub(crate) async fn pass(State(metrics): State<Metrics>, mut request: Request, n
         }
     }
     let status = response.status();
+    span.record("http.response.status_code", status.as_u16());
     let route = route.as_ref().map(MatchedPath::as_str);
     metrics.answered(counted(&method), route, status.as_u16(), begun.elapsed());
     tracing::debug!(%method, path, status = status.as_u16(), request_id = id, "answered");

@@ -26,6 +26,7 @@ mod routes;
 mod serve;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod upload;
 mod wire;
 

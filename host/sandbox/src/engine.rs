@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+use tracing::Instrument as _;
 use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
@@ -228,6 +229,7 @@ impl Sandbox {
         T: Send + 'static,
     {
         call::check_input(&call, &request)?;
+        let span = call.span();
         let (tell, told) = tokio::sync::oneshot::channel();
         let engine = self.engine.clone();
         let (merchant, background) = (call.ctx.merchant.clone(), call.background);
@@ -252,7 +254,7 @@ impl Sandbox {
             let what = format!("{} calls of the merchant are waiting", full.waiting_max);
             Failure::before(FailureKind::Busy { what })
         })?;
-        told.await.unwrap_or_else(|_| {
+        told.instrument(span).await.unwrap_or_else(|_| {
             Err(Failure::before(FailureKind::Host {
                 message: "the call was dropped by its thread".to_owned(),
             }))
@@ -272,7 +274,8 @@ impl Sandbox {
         T: Send + 'static,
     {
         call::check_input(&call, &request)?;
-        let permits = self.gateways.enter(&call.ctx.merchant).await;
+        let span = call.span();
+        let permits = self.gateways.enter(&call.ctx.merchant).instrument(span.clone()).await;
         let network = match &way {
             Way::None => Network::None,
             Way::Scripted(script) => Network::Scripted(script.clone()),
@@ -301,7 +304,7 @@ impl Sandbox {
             let (value, report) = run.finish(result)?;
             Ok(Answer { value, report })
         };
-        self.gateways.run(&merchant, run).await
+        self.gateways.run(&merchant, run.instrument(span)).await
     }
 }
 

@@ -66,8 +66,8 @@ pub struct Serve {
 
 /// Serves until SIGTERM or Ctrl-C, then finishes what runs.
 pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
-    log::begin(config.log_format);
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let traces = log::begin(config.log_format, config.traces.as_ref())?;
     let auth = auth(serve.jwt_secret.or(config.jwt_secret), config.jwt_public_key.as_deref())?;
     let auth = auth.only(config.jwt_issuer.as_deref(), config.jwt_audience.as_deref());
     let auth = match &config.jwks_url {
@@ -189,6 +189,7 @@ pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
     }
     let _ = poll.await;
     house.store.close().await;
+    traces.end().await;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
+use tracing::Instrument as _;
 
 use super::watch::{Seen, Sitting, Watch};
 use super::{Error, LEASE_US, Runner};
@@ -120,7 +121,15 @@ impl<S: Store> Runner<S> {
         }
         let watch = sitting.watch();
         let places = self.places.clone();
-        tokio::spawn(async move {
+        let span = tracing::debug_span!(
+            target: "till::trace",
+            "drive",
+            otel.name = %format_args!("workflow {}", held.instance.workflow),
+            till.workflow = held.instance.workflow,
+            till.instance = held.instance.id,
+            till.merchant = held.instance.merchant,
+        );
+        let drive = async move {
             let _place = places.acquire_owned().await;
             let uid = held.instance.uid;
             if let Err(error) = sitting.runner.drive(&sitting, held).await {
@@ -133,7 +142,8 @@ impl<S: Store> Runner<S> {
                     _ => false,
                 });
             }
-        });
+        };
+        tokio::spawn(drive.instrument(span));
         Ok(watch)
     }
 
@@ -192,9 +202,26 @@ impl<S: Store> Runner<S> {
 
     async fn read_step(&self, held: &mut Held, step: &str, undoing: bool, now_us: i64) {
         let call = call(&held.instance, &held.definition, step, undoing, now_us);
-        let result = self.steps.run(call).await;
+        let result = self.run_step(call).await;
         let class = self.class_of(step).unwrap_or(Class::Pure);
         held.ran(class, step, undoing, result, now_us);
+    }
+
+    async fn run_step(&self, call: StepCall) -> Result<StepResult, StepFault> {
+        let span = tracing::debug_span!(
+            target: "till::trace",
+            "step",
+            otel.name = %format_args!("step {}", call.step),
+            till.step = call.step,
+            till.attempt = call.attempt,
+            till.outcome = tracing::field::Empty,
+        );
+        let result = self.steps.run(call).instrument(span.clone()).await;
+        match &result {
+            Ok(result) => span.record("till.outcome", result.outcome.as_str()),
+            Err(fault) => span.record("till.outcome", fault.parts().0),
+        };
+        result
     }
 
     /// Runs the call of a committed intent. No transaction is open.
@@ -209,7 +236,7 @@ impl<S: Store> Runner<S> {
         } else {
             let mut call = call(&held.instance, &held.definition, &intent.step, intent.undoing, before_us);
             call.attempt = intent.attempt;
-            self.steps.run(call).await
+            self.run_step(call).await
         };
         crash::point("call.response.before-outcome-commit");
         let now_us = self.clock.now_us();
@@ -245,6 +272,7 @@ impl<S: Store> Runner<S> {
                 let turn = job.clone();
                 Box::pin(async move { turn.run_in(tx).await })
             }))
+            .instrument(tracing::debug_span!(target: "till::trace", "commit"))
             .await?;
         let done = turn.done.lock().expect("no holder panics").take();
         let Some(done) = done else {

@@ -43,6 +43,21 @@ pub struct Call {
     pub breaker: Option<BreakerRule>,
 }
 
+impl Call {
+    /// What traces show of the call.
+    pub(crate) fn span(&self) -> tracing::Span {
+        let slot = self.component.slot.as_str();
+        tracing::debug_span!(
+            target: "till::trace",
+            "component",
+            otel.name = %format_args!("component {slot}"),
+            till.slot = slot,
+            till.component = %self.component.digest,
+            till.merchant = self.ctx.merchant,
+        )
+    }
+}
+
 /// The guest answered, if only with an error of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer<T> {

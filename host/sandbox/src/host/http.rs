@@ -23,6 +23,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument as _;
 use wasmtime_wasi_http::{Error as HttpError, RequestOptions, WasiBody, WasiHttpHooks};
 
 /// A body in one direction. Payment providers send a few kB.
@@ -193,10 +194,26 @@ impl WasiHttpHooks for Hooks {
             binding: self.binding.clone(),
             record: self.record.clone(),
         };
-        Box::new(async move {
-            let response = sender.send(request, options).await?;
-            Ok((response, Box::new(async { Ok(()) }) as Connection))
-        })
+        // Only where it goes: paths and headers may tell what is secret.
+        let span = tracing::debug_span!(
+            target: "till::trace",
+            "request",
+            otel.name = %format_args!("{} {}", request.method(), request.uri().authority().map_or("", |a| a.as_str())),
+            otel.kind = "client",
+            http.request.method = %request.method(),
+            http.response.status_code = tracing::field::Empty,
+            error.type = tracing::field::Empty,
+        );
+        let told = span.clone();
+        let sent = async move {
+            let response = sender.send(request, options).await;
+            match &response {
+                Ok(response) => told.record("http.response.status_code", response.status().as_u16()),
+                Err(error) => told.record("error.type", tracing::field::debug(error)),
+            };
+            Ok((response?, Box::new(async { Ok(()) }) as Connection))
+        };
+        Box::new(sent.instrument(span))
     }
 }
 
