@@ -433,6 +433,36 @@ impl<'b> Fields<'b> {
         }
     }
 
+    /// All fields as texts under whatever names, at most `most`; names of at most `name_max` and texts of at most
+    /// `text_max` characters.
+    pub(crate) fn all_texts(
+        mut self,
+        most: usize,
+        name_max: usize,
+        text_max: usize,
+    ) -> Result<Vec<(String, String)>, Problem> {
+        let mut all = Vec::new();
+        if self.given.len() > most {
+            self.wrong("$", format!("at most {most} fields"));
+        }
+        for (name, raw) in std::mem::take(&mut self.given) {
+            if name.is_empty() || name.chars().count() > name_max || name.contains(NUL) {
+                let shown: String = name.chars().filter(|c| *c != NUL).take(name_max).collect();
+                self.wrong(&shown, format!("a name of 1 to {name_max} characters without NUL is needed"));
+                continue;
+            }
+            match serde_json::from_str::<String>(raw.get()) {
+                Ok(text) if text.contains(NUL) => self.wrong(&name, NO_NUL),
+                Ok(text) if text.chars().count() > text_max => {
+                    self.wrong(&name, format!("at most {text_max} characters"));
+                }
+                Ok(text) => all.push((name, text)),
+                Err(_) => self.wrong(&name, "a text is needed"),
+            }
+        }
+        self.finish().map(|()| all)
+    }
+
     /// All that is wrong, if anything is.
     pub(crate) fn finish(mut self) -> Result<(), Problem> {
         self.close();

@@ -35,6 +35,12 @@ const RESTART: &str = "start a new one with POST /api/v1/checkout/initiate";
 const ADDRESS_CHARS_MAX: usize = 200;
 /// Lines of a street.
 const STREET_LINES_MAX: usize = 6;
+/// Most fields that a buyer brings back. Providers give three to six.
+const RETURN_FIELDS_MAX: usize = 20;
+/// Longest name of such a field.
+const RETURN_NAME_MAX: usize = 64;
+/// Longest such text: signatures have 100 characters, answers of banks some thousand.
+const RETURN_TEXT_MAX: usize = 4_000;
 
 /// An address. `street` is a text or a list of lines.
 #[derive(ToSchema)]
@@ -344,11 +350,13 @@ pub(crate) async fn cancel(
     session(StatusCode::OK, &app.shop.cancel(&caller.merchant, &caller.sub, &id).await?)
 }
 
-/// The buyer is back from the payment provider's page: the checkout looks what became of the payment, and
-/// the answer is that of the submit.
+/// The buyer is back from the payment provider: what they bring is handed to the gateway's component; without a body
+/// the checkout looks what became of the payment. The answer is that of the submit.
 #[utoipa::path(post, path = "/api/v1/checkout/{sessionId}/returned", tag = "checkout", security(("bearer" = [])),
     params(("sessionId" = String, Path),
         ("Prefer" = Option<String>, Header, description = "`wait=N` seconds, 15 by default, at most 60")),
+    request_body(content = Option<std::collections::HashMap<String, String>>,
+        description = "what the payment provider gave the buyer's client, under the provider's names: at most 20 texts of 4000 characters, under names of 64"),
     responses((status = 201, body = OrderOut, description = "the order is confirmed"),
         (status = 202, body = PendingOut, description = "not over yet")))]
 pub(crate) async fn returned(
@@ -358,28 +366,49 @@ pub(crate) async fn returned(
     headers: HeaderMap,
     body: Json,
 ) -> Result<Response, Problem> {
-    body.fields_or_none()?.finish()?;
+    let fields = body.fields_or_none()?.all_texts(RETURN_FIELDS_MAX, RETURN_NAME_MAX, RETURN_TEXT_MAX)?;
+    let brings = !fields.is_empty();
     let found = app.runner.find(&caller.merchant, CHECKOUT, &id).await?;
     let found = found.filter(|l| l.instance.subject == caller.sub);
     let instance = found.ok_or_else(|| Problem::not_found("checkout session", &id))?.instance;
     let answer = app.runner.signal(SignalRequest {
         merchant: caller.merchant.clone(),
         uid: instance.uid,
-        name: "returned".to_owned(),
+        name: if brings { "brought" } else { "returned" }.to_owned(),
         sender: Sender::Shopper,
         source: "api".to_owned(),
         dedup: format!("{}:returned:{}", instance.uid, Uuid::now_v7()),
         hash: String::new(),
-        body: value!({}),
-        keep: false,
+        body: if brings { value!({ "fields": Map::from_iter(texts(fields)) }) } else { value!({}) },
+        // What the buyer brings is not there a second time; without it, it is only a question.
+        keep: brings,
     });
-    if let SignalAnswer::Forbidden(why) = answer.await? {
-        return Err(Problem::new(Code::Forbidden, why));
-    }
+    let taken = match answer.await? {
+        SignalAnswer::Forbidden(why) => return Err(Problem::new(Code::Forbidden, why)),
+        SignalAnswer::Taken(_) | SignalAnswer::Queued(_) => brings,
+        _ => false,
+    };
     // Where the state does not wait for the buyer any more, the answer tells what became of it.
     let rests = |i: &Instance| matches!(i.status, Status::Waiting | Status::Completed | Status::Parked);
     app.runner.wait(&caller.merchant, instance.uid, prefer_wait(&headers, SUBMIT_WAIT_S), rests).await?;
-    outcome(&app.shop.session(&caller.merchant, &caller.sub, &id).await?)
+    let view = app.shop.session(&caller.merchant, &caller.sub, &id).await?;
+    match &view.refused {
+        Some(refused) if taken && view.phase == Phase::ActionRequired => Err(not_taken(&view, refused)),
+        _ => outcome(&view),
+    }
+}
+
+fn texts(fields: Vec<(String, String)>) -> impl Iterator<Item = (String, Value)> {
+    fields.into_iter().map(|(name, text)| (name, Value::String(text)))
+}
+
+/// What the buyer brought back proves nothing: the payment waits as before.
+fn not_taken(view: &SessionView, refused: &Value) -> Problem {
+    let text = |name: &str| refused.get(name).and_then(Value::as_str).unwrap_or_default();
+    Problem::new(Code::ReturnRefused, text("text"))
+        .with("checkoutSessionId", &view.id)
+        .with("reason", &text("code"))
+        .with("action", &view.action)
 }
 
 /// What a submit is answered, from where the session stands.

@@ -14,6 +14,7 @@
 //! | `verdict` | `approve`, `deny` | what a person decided, who and why |
 //! | `order` | `order.place` | id and number |
 //! | `payment` | the payment steps | attempts by key |
+//! | `brought` | `brought` | what the buyer brought back from the provider, until it was handed on |
 //! | `problem` | whoever says no | why the session is editable again |
 
 use std::collections::BTreeMap;
@@ -117,6 +118,9 @@ pub struct Payment {
     /// What the buyer has to do now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<Value>,
+    /// Why what the buyer brought back last was not taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Value>,
 }
 
 /// What is known of one attempt.
@@ -130,6 +134,9 @@ pub struct AttemptRecord {
     pub amount: i64,
     /// ISO 4217.
     pub currency: String,
+    /// The money is to be taken at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_once: bool,
     /// Ids the gateway gave.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub references: Vec<(String, String)>,

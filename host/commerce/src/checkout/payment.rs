@@ -21,7 +21,7 @@ use crate::quote::{Inputs, Quote};
 use crate::settings::Settings;
 
 /// What a gateway said, after the host's own doubts.
-enum Said {
+pub(super) enum Said {
     Succeeded(wit::PaymentResult),
     Declined(wit::PaymentResult, wit::Decline),
     Pending(wit::PaymentResult, wit::NextAction),
@@ -113,7 +113,7 @@ impl CheckoutSteps {
             let mut record = record.clone();
             state.clone_into(&mut record.state);
             learn(&mut record, &snapshot.references, snapshot.gateway_state.as_deref());
-            let mut patch = json!({ "payment": { "attempts": {}, "action": null } });
+            let mut patch = json!({ "payment": { "attempts": {}, "action": null, "refused": null } });
             patch["payment"]["attempts"][&about.key] = to_json(&record)?;
             Ok(StepResult::outcome(outcome).effect(effect).patch(patch))
         };
@@ -167,7 +167,7 @@ impl CheckoutSteps {
         let finished = |state: &str, how: &str| {
             let mut record = record.clone();
             state.clone_into(&mut record.state);
-            let mut patch = json!({ "payment": { "attempts": {}, "action": null } });
+            let mut patch = json!({ "payment": { "attempts": {}, "action": null, "refused": null } });
             patch["payment"]["attempts"][&about.key] = to_json(&record)?;
             Ok(StepResult::outcome("done").patch(patch).note(json!({ "how": how })))
         };
@@ -257,7 +257,7 @@ impl CheckoutSteps {
 
     /// What the gateway said, after the host's doubts; counted, if it is on trial. A decline is an answer; one that
     /// the host does not believe is a failure.
-    async fn believed(
+    pub(super) async fn believed(
         &self,
         call: &StepCall,
         bound: &Bound,
@@ -344,6 +344,7 @@ impl CheckoutSteps {
             state: String::new(),
             amount: due.minor(),
             currency: due.currency().code().to_owned(),
+            at_once: capture,
             references: prepared(call),
             gateway_state: None,
             binding: bound.digest.clone(),
@@ -411,6 +412,7 @@ impl CheckoutSteps {
             state: "unknown".to_owned(),
             amount: due.minor(),
             currency: due.currency().code().to_owned(),
+            at_once: false,
             references: prepared(call),
             gateway_state: None,
             binding: String::new(),
@@ -419,7 +421,7 @@ impl CheckoutSteps {
         })
     }
 
-    fn outcome(
+    pub(super) fn outcome(
         &self,
         call: &StepCall,
         key: &str,
@@ -428,7 +430,7 @@ impl CheckoutSteps {
         state: &str,
         outcome: &str,
     ) -> Result<StepResult, StepFault> {
-        let mut patch = json!({ "payment": { "attempts": {}, "action": null } });
+        let mut patch = json!({ "payment": { "attempts": {}, "action": null, "refused": null } });
         let result = match said {
             Said::Succeeded(result) => {
                 state.clone_into(&mut record.state);
@@ -446,6 +448,7 @@ impl CheckoutSteps {
                 "open".clone_into(&mut record.state);
                 learn(&mut record, &result.references, result.gateway_state.as_deref());
                 patch["payment"]["action"] = shown(&action);
+                patch["payment"]["refused"] = refused(&result.messages);
                 StepResult::outcome("action_required").effect(TookEffect::Open)
             }
             Said::Unknown(why) => {
@@ -489,7 +492,7 @@ impl Said {
 }
 
 /// Why nothing was sent, if that is so because the origin has failed too often.
-fn left_alone<T>(answer: &Result<Answer<T>, Failure>) -> Option<String> {
+pub(super) fn left_alone<T>(answer: &Result<Answer<T>, Failure>) -> Option<String> {
     let report = answer.as_ref().map_or_else(|failure| &*failure.report, |answer| &answer.report);
     (report.circuit_open && !report.sent).then(|| report.lost().unwrap_or_default())
 }
@@ -568,7 +571,7 @@ pub(crate) fn words(error: &ComponentError) -> String {
     cut(&format!("{}: {}", d.code, d.text))
 }
 
-fn attempt(
+pub(super) fn attempt(
     call: &StepCall,
     key: &str,
     operation: wit::Operation,
@@ -620,6 +623,12 @@ fn learn(record: &mut AttemptRecord, references: &[wit::Reference], state: Optio
     if let Some(state) = state {
         record.gateway_state = Some(state.to_owned());
     }
+}
+
+/// Why something that the buyer brought back was not taken, in the gateway's words.
+fn refused(messages: &[till_sandbox::wit::types::Message]) -> Value {
+    let error = messages.iter().find(|m| m.kind == till_sandbox::wit::types::MessageKind::Error);
+    error.map_or(Value::Null, |m| json!({ "code": cut(&m.code), "text": cut(&m.text) }))
 }
 
 fn shown(action: &wit::NextAction) -> Value {
