@@ -50,11 +50,8 @@ pub fn by_receipt(attempt: &Attempt, send: Send<'_>) -> Result<Option<Order>, Tr
 
 /// Payments of an order, in the order in which they were begun.
 pub fn payments(order: &str, key: Option<&str>, send: Send<'_>) -> Result<Vec<Payment>, Trouble> {
-    let request = Request {
-        body: None,
-        path: format!("/v1/orders/{order}/payments"),
-        key: key.map(str::to_owned),
-    };
+    let request =
+        Request { body: None, path: format!("/v1/orders/{order}/payments"), key: key.map(str::to_owned) };
     let mut list: List<Payment> = ask(request, send)?;
     if let Some(other) = list.items.iter().find(|payment| payment.order_id.as_deref() != Some(order)) {
         return Err(Trouble::Unclear(format!("payment {} is not of order {order}", other.id)));

@@ -14,9 +14,8 @@ pub struct RazorpayGateway;
 
 /// Compares a signature with that of some bytes by a secret of the binding, which stays with the host.
 fn verify(secret: &str, signed: &[u8], signature: &[u8]) -> Result<bool, ComponentError> {
-    signing::verify(secret, Algorithm::HmacSha256, signed, signature).map_err(|error| {
-        ComponentError::InvalidConfig(detail("secret-missing", format!("{error:?}"), None))
-    })
+    signing::verify(secret, Algorithm::HmacSha256, signed, signature)
+        .map_err(|error| ComponentError::InvalidConfig(detail("secret-missing", format!("{error:?}"), None)))
 }
 
 impl Guest for RazorpayGateway {

@@ -121,13 +121,7 @@ fn is_id(text: &str) -> bool {
 }
 
 /// What was brought proves nothing: the payment waits as before.
-fn refused(
-    request: &ProceedRequest,
-    config: &Config,
-    order: &str,
-    code: &str,
-    text: &str,
-) -> PaymentResult {
+fn refused(request: &ProceedRequest, config: &Config, order: &str, code: &str, text: &str) -> PaymentResult {
     let message = Message {
         kind: MessageKind::Error,
         severity: Severity::Recoverable,

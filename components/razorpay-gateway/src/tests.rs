@@ -84,15 +84,10 @@ fn returned(
 ) -> Result<PaymentResult, ComponentError> {
     let request =
         ProceedRequest { attempt: attempt(state, &[(ORDER, "order_1")]), return_data: back(fields) };
-    proceed::proceed(
-        &request,
-        &config(),
-        &|sent| provider.send(sent),
-        |signed, signature| {
-            assert_eq!((signed, signature), (&b"order_1|pay_1"[..], &[0, 0xff][..]));
-            Ok(genuine)
-        },
-    )
+    proceed::proceed(&request, &config(), &|sent| provider.send(sent), |signed, signature| {
+        assert_eq!((signed, signature), (&b"order_1|pay_1"[..], &[0, 0xff][..]));
+        Ok(genuine)
+    })
 }
 
 #[test]
@@ -115,7 +110,8 @@ fn a_genuine_return_is_what_the_provider_says_of_the_payment() {
 #[test]
 fn a_return_that_proves_nothing_leaves_the_payment_waiting() {
     let nobody = Provider::of(&[]);
-    let another: Vec<_> = [("razorpay_order_id", "order_2")].into_iter().chain(GENUINE[1..].to_vec()).collect();
+    let another: Vec<_> =
+        [("razorpay_order_id", "order_2")].into_iter().chain(GENUINE[1..].to_vec()).collect();
     for (fields, genuine, code) in [
         (&GENUINE[..], false, "signature-mismatch"),
         (&[], true, "payment-missing"),
@@ -153,7 +149,14 @@ fn a_failed_payment_is_a_decline_once_the_provider_says_so() {
 fn what_cannot_be_known_is_unknown() {
     let lost = || Err(Lost::Unknown("timeout".to_owned()));
     let whole = |status, body: &str| Ok(Response { status, body: body.as_bytes().to_vec() });
-    for answer in [lost(), whole(200, "{}"), whole(200, "<html>"), whole(404, "<html>"), whole(502, ""), whole(429, "{}")] {
+    for answer in [
+        lost(),
+        whole(200, "{}"),
+        whole(200, "<html>"),
+        whole(404, "<html>"),
+        whole(502, ""),
+        whole(429, "{}"),
+    ] {
         let result = returned("reserve", &GENUINE, true, &Provider::new(vec![answer])).unwrap();
         assert!(matches!(result.status, PaymentStatus::Unknown(_)), "{:?}", result.status);
     }
@@ -173,8 +176,7 @@ fn a_capture_that_is_refused_is_looked_at() {
     };
     let refusal = json!({ "error": { "code": "BAD_REQUEST_ERROR", "reason": "input_validation_failed" } });
     for (status, succeeds) in [("captured", true), ("authorized", false)] {
-        let provider =
-            Provider::of(&[(400, refusal.clone()), (200, payment(status, 49_900, "order_1"))]);
+        let provider = Provider::of(&[(400, refusal.clone()), (200, payment(status, 49_900, "order_1"))]);
         let result = capture(&request, &|sent| provider.send(sent)).unwrap();
         assert_eq!(matches!(result.status, PaymentStatus::Succeeded), succeeds, "{status}");
         assert_eq!(provider.asked.borrow()[0].key.as_deref(), Some("k"));
@@ -189,15 +191,16 @@ fn found(references: &[(&str, &str)], now_ms: u64, answers: &[(u16, Value)]) -> 
 
 #[test]
 fn an_order_is_found_by_its_receipt_and_its_money_by_its_payments() {
-    let orders = |amount: i64| {
-        json!({ "items": [{ "id": "order_1", "amount": amount, "currency": "INR", "receipt": "k", "status": "created" }] })
-    };
+    let orders = |amount: i64| json!({ "items": [{ "id": "order_1", "amount": amount, "currency": "INR", "receipt": "k", "status": "created" }] });
     let none = json!({ "items": [] });
     for (payments, state) in [
         (json!([]), PaymentState::ActionRequired),
         (json!([payment("failed", 49_900, "order_1")]), PaymentState::ActionRequired),
         (json!([payment("authorized", 100, "order_1")]), PaymentState::ActionRequired),
-        (json!([payment("failed", 49_900, "order_1"), payment("authorized", 49_900, "order_1")]), PaymentState::Authorized),
+        (
+            json!([payment("failed", 49_900, "order_1"), payment("authorized", 49_900, "order_1")]),
+            PaymentState::Authorized,
+        ),
         (json!([payment("captured", 49_900, "order_1")]), PaymentState::Captured),
         (json!([payment("refunded", 49_900, "order_1")]), PaymentState::Voided),
     ] {

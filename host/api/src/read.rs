@@ -182,6 +182,18 @@ pub(crate) enum Given<T> {
     Value(T),
 }
 
+/// Limits of an object of texts.
+pub(crate) struct Texts {
+    /// Fields.
+    pub(crate) most: usize,
+    /// Characters of a name.
+    pub(crate) name_max: usize,
+    /// Characters of a text.
+    pub(crate) text_max: usize,
+    /// Names and texts together, as they were sent.
+    pub(crate) bytes_max: usize,
+}
+
 /// The fields of an object, taken one by one. What is wrong is noted; [`Fields::finish`] tells all of it.
 pub(crate) struct Fields<'b> {
     at: String,
@@ -433,15 +445,13 @@ impl<'b> Fields<'b> {
         }
     }
 
-    /// All fields as texts under whatever names, at most `most`; names of at most `name_max` and texts of at most
-    /// `text_max` characters.
-    pub(crate) fn all_texts(
-        mut self,
-        most: usize,
-        name_max: usize,
-        text_max: usize,
-    ) -> Result<Vec<(String, String)>, Problem> {
+    /// All fields as texts under whatever names, within these limits.
+    pub(crate) fn all_texts(mut self, limits: &Texts) -> Result<Vec<(String, String)>, Problem> {
+        let Texts { most, name_max, text_max, bytes_max } = *limits;
         let mut all = Vec::new();
+        if self.given.iter().map(|(name, raw)| name.len() + raw.get().len()).sum::<usize>() > bytes_max {
+            self.wrong("$", format!("at most {bytes_max} bytes in all"));
+        }
         if self.given.len() > most {
             self.wrong("$", format!("at most {most} fields"));
         }

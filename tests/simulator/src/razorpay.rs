@@ -143,7 +143,8 @@ impl Provider {
         })
         .to_string();
         let client = self.0.client.clone();
-        let before_reply = target.mode == Mode::BeforeReply;
+        // A test has to know when a webhook that must do nothing has been there.
+        let before_reply = matches!(target.mode, Mode::BeforeReply | Mode::WrongSignature);
         let sending = async move {
             let times = match target.mode {
                 Mode::Never => 0,
@@ -216,10 +217,8 @@ fn save_payment(connection: &Connection, payment: &Value) -> anyhow::Result<()> 
 }
 
 fn set_order(connection: &Connection, id: &str, status: &str) -> anyhow::Result<()> {
-    connection.execute(
-        "update rzp_orders set body = json_set(body, '$.status', ?2) where id = ?1",
-        [id, status],
-    )?;
+    connection
+        .execute("update rzp_orders set body = json_set(body, '$.status', ?2) where id = ?1", [id, status])?;
     Ok(())
 }
 

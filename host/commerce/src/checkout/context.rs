@@ -115,12 +115,28 @@ pub struct Shown {
 pub struct Payment {
     /// By idempotency key.
     pub attempts: BTreeMap<String, AttemptRecord>,
+    /// Key of the authorization that the workflow goes on with. Another one may still stand in the list, where a person
+    /// skipped its undo.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_force: Option<String>,
     /// What the buyer has to do now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<Value>,
     /// Why what the buyer brought back last was not taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<Value>,
+}
+
+impl Payment {
+    /// The authorization that is to be captured.
+    pub fn authorized(&self) -> Option<&AttemptRecord> {
+        let stands =
+            |record: &&AttemptRecord| record.operation == "authorize" && record.state == "authorized";
+        match &self.in_force {
+            Some(key) => self.attempts.get(key).filter(stands),
+            None => self.attempts.values().find(stands),
+        }
+    }
 }
 
 /// What is known of one attempt.

@@ -26,13 +26,7 @@ impl CheckoutSteps {
         let record = payment.attempts.get(&about.key).ok_or_else(nothing)?.clone();
         let bound = self.gateway(call, &record.method, &record.binding, true).await?.0;
         let request = wit::ProceedRequest {
-            attempt: attempt(
-                call,
-                &about.key,
-                wit::Operation::Authorize,
-                &record,
-                Some(about.first_sent_us),
-            ),
+            attempt: attempt(call, &about.key, wit::Operation::Authorize, &record, Some(about.first_sent_us)),
             return_data: return_data(call),
         };
         let amount = request.attempt.amount.clone();

@@ -294,7 +294,7 @@ fn booked_as(booked: &wit::Booking, key: &str) -> Value {
         references: named.map(|r| (word(&r.kind, WORD_BYTES_MAX), word(&r.value, URL_BYTES_MAX))).collect(),
     };
     let mut value = json!(booking);
-    value["eta_us"] = json!(booked.eta_ms.and_then(|ms| i64::try_from(ms * 1000).ok()));
+    value["eta_us"] = json!(booked.eta_ms.and_then(|ms| i64::try_from(ms.saturating_mul(1000)).ok()));
     value["partner"] = json!(booked.partner.as_ref().map(partner_of));
     value
 }

@@ -331,8 +331,7 @@ impl<'a> Checker<'a> {
                 format!("`{name}` moves money; name the step that gives it back: `compensate: …`"),
             );
         }
-        if state.continues
-            && (interface.class != Class::External || !interface.moves_money || undo.is_some())
+        if state.continues && (interface.class != Class::External || !interface.moves_money || undo.is_some())
         {
             self.find(
                 "W13",
