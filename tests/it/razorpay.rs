@@ -180,10 +180,17 @@ async fn a_forged_webhook_moves_nothing_and_a_failed_payment_ends_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_whose_answer_is_lost_is_made_once_and_paid_once() {
-    for behaviour in
-        ["timeout_after", "500_after", "garbage_after", "cut_after", "timeout_before", "500_before"]
-    {
-        let shop = open("separate").await;
+    for (capture, behaviour) in [
+        ("separate", "timeout_after"),
+        ("separate", "500_after"),
+        ("separate", "garbage_after"),
+        ("separate", "cut_after"),
+        ("separate", "timeout_before"),
+        ("separate", "500_before"),
+        ("one-step", "timeout_after"),
+        ("one-step", "timeout_before"),
+    ] {
+        let shop = open(capture).await;
         shop.simulator.razorpay_behaves("order", behaviour).await;
         let session = shop.session().await;
         let (status, body) = shop.pays_with(&session, "PM-RZP").await;
@@ -312,8 +319,10 @@ async fn a_return_is_a_small_flat_object_of_texts_and_all_that_is_wrong_is_told_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_bank_s_page_sends_back_goes_to_whatever_gateway_asked_for_it() {
-    for (result, wanted) in [("ok", 201), ("no", 400)] {
-        let shop = open("separate").await;
+    for (capture, result, wanted) in
+        [("separate", "ok", 201), ("separate", "no", 400), ("one-step", "ok", 201), ("one-step", "no", 400)]
+    {
+        let shop = open(capture).await;
         let session = shop.session().await;
         let (status, body) = shop.pays_with(&session, "PM-004").await;
         assert_eq!((status, &body["action"]["kind"]), (202, &json!("redirect")), "{body}");

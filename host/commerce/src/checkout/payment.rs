@@ -226,7 +226,7 @@ impl CheckoutSteps {
         }
     }
 
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         call: &StepCall,
         settings: &Settings,
@@ -558,7 +558,7 @@ fn judged(
 }
 
 /// An amount is that of the attempt, in its currency.
-fn exactly(money: &till_sandbox::wit::types::Money, record: &AttemptRecord) -> bool {
+pub(super) fn exactly(money: &till_sandbox::wit::types::Money, record: &AttemptRecord) -> bool {
     money.minor == record.amount && money.currency == record.currency
 }
 

@@ -6,8 +6,8 @@ use till_engine::step::{StepCall, StepFault, StepResult};
 use till_sandbox::wit::gateway as wit;
 use till_store::Tx;
 
-use super::context::{Payment, maybe, part};
-use super::payment::{Said, attempt, left_alone};
+use super::context::{AttemptRecord, Payment, maybe, part};
+use super::payment::{Said, attempt, exactly, left_alone};
 use super::pricing::database;
 use super::steps::CheckoutSteps;
 use crate::settings::Settings;
@@ -36,10 +36,43 @@ impl CheckoutSteps {
             Some(why) => Said::Unknown(why),
             None => self.believed(call, &bound, answer, &amount).await,
         };
-        let state = if record.at_once { "captured" } else { "authorized" };
+        let (said, state) = match said {
+            Said::Succeeded(result) if record.at_once => {
+                self.taken_or_reserved(call, &settings, &about.key, &record, result, about.first_sent_us)
+                    .await
+            }
+            said => (said, "authorized"),
+        };
         let mut result = self.outcome(call, &about.key, record, said, state, state)?;
         result.patch["brought"] = Value::Null; // It is in the journal, with the signal.
         Ok(result)
+    }
+
+    /// A success does not say what came of a payment that was to be taken at once: a component whose answer was lost may
+    /// know no more how it was begun. So what stands is asked for.
+    async fn taken_or_reserved(
+        &self,
+        call: &StepCall,
+        settings: &Settings,
+        key: &str,
+        record: &AttemptRecord,
+        result: wit::PaymentResult,
+        first_sent_us: i64,
+    ) -> (Said, &'static str) {
+        let found = self.ask(call, settings, key, record, Some(first_sent_us)).await;
+        match found {
+            Ok(wit::FindOutcome::Found(s))
+                if s.state == wit::PaymentState::Captured && exactly(&s.captured, record) =>
+            {
+                (Said::Succeeded(result), "captured")
+            }
+            Ok(wit::FindOutcome::Found(s))
+                if s.state == wit::PaymentState::Authorized && exactly(&s.authorized, record) =>
+            {
+                (Said::Succeeded(result), "authorized")
+            }
+            _ => (Said::Unknown("it is not known whether the money was taken".to_owned()), "authorized"),
+        }
     }
 
     /// Notes the provider's ids of the payment that now waits for the buyer.

@@ -584,3 +584,24 @@ pub(crate) async fn withdraw(tx: &mut Tx, call: &StepCall) -> Result<StepResult,
     let facts = written(tx, &call.merchant, &shipment, &note, true, call.now_us).await.map_err(database)?;
     Ok(with_facts(StepResult::outcome("withdrawn"), facts))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arrival_at_the_end_of_time_is_none() {
+        let booking = |eta_ms| wit::Booking {
+            carrier: "c".to_owned(),
+            service: "s".to_owned(),
+            tracking_number: "1".to_owned(),
+            tracking_url: None,
+            eta_ms,
+            partner: None,
+            references: vec![],
+            attributes: vec![],
+        };
+        assert_eq!(booked_as(&booking(Some(u64::MAX)), "k")["eta_us"], Value::Null);
+        assert_eq!(booked_as(&booking(Some(7)), "k")["eta_us"], json!(7_000));
+    }
+}
