@@ -131,8 +131,9 @@ fn w06_outcomes_and_classes_that_are_not_the_steps() {
 
 #[test]
 fn w07_an_external_step_whose_unknown_is_not_routed() {
-    let from = "outcomes: { authorized: capture, action_required: await-buyer, declined: declined, unknown: find-out }";
-    let to = "outcomes: { authorized: capture, action_required: await-buyer, declined: declined }";
+    let from =
+        "outcomes: { authorized: capture, action_required: remember, declined: declined, unknown: find-out }";
+    let to = "outcomes: { authorized: capture, action_required: remember, declined: declined }";
     refuses("W07", from, to, "invoke: payment.authorize");
 }
 
@@ -150,10 +151,12 @@ fn w08_money_without_a_way_back() {
 
 #[test]
 fn w09_an_unknown_that_is_not_asked_about() {
-    let from = "outcomes: { authorized: capture, action_required: await-buyer, declined: declined, unknown: find-out }";
-    let to = "outcomes: { authorized: capture, action_required: await-buyer, declined: declined, unknown: declined }";
+    let from =
+        "outcomes: { authorized: capture, action_required: remember, declined: declined, unknown: find-out }";
+    let to =
+        "outcomes: { authorized: capture, action_required: remember, declined: declined, unknown: declined }";
     refuses("W09", from, to, "unknown: declined");
-    let again = "outcomes: { authorized: capture, action_required: await-buyer, declined: declined, unknown: authorize }";
+    let again = "outcomes: { authorized: capture, action_required: remember, declined: declined, unknown: authorize }";
     refuses("W09", from, again, "unknown: authorize");
 }
 
@@ -170,8 +173,8 @@ fn w10_a_timer_that_leaves_money_in_the_air() {
 #[test]
 fn w11_a_write_without_an_undo_or_a_reason() {
     refuses("W11", "    compensate: checkout.release\n", "", "invoke: checkout.hold");
-    let because = "    because: it is the end; a refund is a workflow of its own\n";
-    refuses("W11", because, "", "compensate: none");
+    let none = "    compensate: none\n    because: it is the end; a refund is a workflow of its own\n";
+    refuses("W11", none, "    compensate: none # unexplained\n", "# unexplained");
 }
 
 #[test]
@@ -179,6 +182,15 @@ fn w12_a_second_send_under_another_key() {
     let from = "      never_happened: { target: capture, key: same }";
     refuses("W12", from, "      never_happened: capture", "never_happened: capture");
     refuses("W12", "{ target: authorize, key: same }]", "{ target: authorize }]", "never_happened: [");
+}
+
+#[test]
+fn w13_a_state_that_goes_on_with_nothing() {
+    let ask = "    money: ask\n    invoke: payment.find\n    class: external-read\n    ask: { after: [500ms, 2s, 5s, 15s, 1m, 5m, 1h], then: 24h }\n    outcomes:\n      authorized: capture\n";
+    refuses("W13", ask, &ask.replace("    ask:", "    continues: true # asks\n    ask:"), "# asks");
+    let continues = "    continues: true                           # the same payment, under its key: what undoes it is there\n";
+    refuses("W13", continues, &format!("    compensate: payment.refund\n{continues}"), "continues: true");
+    refuses("W08", continues, "", "invoke: payment.proceed");
 }
 
 #[test]

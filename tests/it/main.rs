@@ -30,6 +30,7 @@ mod payments;
 mod project;
 mod promotions;
 mod property;
+mod razorpay;
 mod risk;
 mod rollback;
 mod socket;

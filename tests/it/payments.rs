@@ -33,7 +33,7 @@ impl Shop {
         (intent, sent["key"].as_str().expect("a key").to_owned())
     }
 
-    async fn journal(&self, session: &str) -> Vec<Value> {
+    pub(crate) async fn journal(&self, session: &str) -> Vec<Value> {
         let path = format!("/api/v1/workflows/checkout/instances/{session}/journal?limit=500");
         let operator = token("operator", "operator");
         let (status, body) = self.as_other(&operator, "GET", &path, None).await;
@@ -42,19 +42,19 @@ impl Shop {
     }
 
     /// How often the session was moved by such a signal.
-    async fn signals(&self, session: &str, name: &str) -> usize {
+    pub(crate) async fn signals(&self, session: &str, name: &str) -> usize {
         let journal = self.journal(session).await;
         journal.iter().filter(|e| e["kind"] == "signal" && e["step"] == name).count()
     }
 
-    async fn state(&self, session: &str) -> Value {
+    pub(crate) async fn state(&self, session: &str) -> Value {
         let (status, body) = self.call("GET", &format!("/api/v1/checkout/{session}"), None).await;
         assert_eq!(status, 200, "{body}");
         body
     }
 
     /// Waits until a session is in that status.
-    async fn comes_to(&self, session: &str, wanted: &str) {
+    pub(crate) async fn comes_to(&self, session: &str, wanted: &str) {
         let started = Instant::now();
         loop {
             let body = self.state(session).await;
@@ -83,7 +83,7 @@ impl Shop {
 }
 
 /// `476.7` of dollars as cents.
-fn minor(total: &str) -> String {
+pub(crate) fn minor(total: &str) -> String {
     let (whole, part) = total.split_once('.').unwrap_or((total, ""));
     format!("{whole}{part:0<2}")
 }

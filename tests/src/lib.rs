@@ -24,7 +24,7 @@ pub use faults::{Faults, FaultySteps, How, Ran};
 pub use mailbox::{Letter, Mailbox};
 use serde_json::{Map, Value, json};
 pub use simulator::Simulator;
-pub use template::template;
+pub use template::{rupee_template, template};
 use till_commerce::cart::NewItem;
 use till_commerce::catalog::{Customer, Product, SavedAddress, SavedMethod};
 use till_commerce::checkout::Order;
@@ -103,6 +103,13 @@ pub const SECRETS_KEY: [u8; 32] = [7; 32];
 /// Secrets of the demo shop: those that the simulator knows.
 pub const SECRETS: [(&str, &str); 2] = [("api_key", "sk_sim"), ("webhook", "whsec")];
 
+/// Those of its account at Razorpay: the first is `rzp_test_sim:rzp_secret_sim` in base64.
+pub const RAZORPAY_SECRETS: [(&str, &str); 3] = [
+    ("razorpay_basic", "cnpwX3Rlc3Rfc2ltOnJ6cF9zZWNyZXRfc2lt"),
+    ("razorpay_key", "rzp_secret_sim"),
+    ("razorpay_webhook", "rzp_whsec"),
+];
+
 /// As a host compiles: with the real binary as the child.
 pub fn compiler(cache: &Path, cpu_s: u64) -> Compiler {
     let command = vec![host::binary().into(), "compile-component".into()];
@@ -135,6 +142,7 @@ pub fn demo_config(name: &str) -> Value {
         "tax-table" => include_str!("../../components/tax-table/demo.json"),
         "zone-shipping" => include_str!("../../components/zone-shipping/demo.json"),
         "sim-gateway" => include_str!("../../components/sim-gateway/demo.json"),
+        "razorpay-gateway" => include_str!("../../components/razorpay-gateway/demo.json"),
         "basic-risk" => include_str!("../../components/basic-risk/demo.json"),
         "sim-carrier" => include_str!("../../components/sim-carrier/demo.json"),
         other => panic!("there is no demo configuration of `{other}`"),

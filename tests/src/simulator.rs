@@ -141,6 +141,47 @@ impl Simulator {
         assert_eq!(response.status(), 204, "{:?}", response.text().await);
     }
 
+    /// Orders at Razorpay, each with its payments.
+    pub async fn razorpay_orders(&self) -> Vec<Value> {
+        let request = self.client.get(format!("{}/admin/razorpay/orders", self.url));
+        let text = request.send().await.expect("the provider answers").text().await.expect("a whole answer");
+        let body: Value = serde_json::from_str(&text).expect("JSON");
+        body["items"].as_array().expect("a list").clone()
+    }
+
+    /// The shopper pays an order on Razorpay's page; gives what its script hands to the shopper's client. `how` may
+    /// say why it `fails`, another `amount`, or that the account takes money by itself (`captured`).
+    pub async fn razorpay_pays(&self, order: &str, mut how: Value) -> Value {
+        how["order"] = json!(order);
+        let request = self.client.post(format!("{}/admin/razorpay/pay", self.url));
+        let request = request.header("content-type", "application/json").body(how.to_string());
+        let response = request.send().await.expect("the provider answers");
+        assert_eq!(response.status(), 200);
+        serde_json::from_str(&response.text().await.expect("a whole answer")).expect("JSON")
+    }
+
+    /// An order of the same account in rupees that no checkout made.
+    pub async fn razorpay_order(&self, paise: i64) -> String {
+        let body = json!({ "amount": paise, "currency": "INR", "receipt": "elsewhere", "payment": { "capture": "manual" } });
+        let request = self.client.post(format!("{}/v1/orders", self.url));
+        let request = request.basic_auth("rzp_test_sim", Some("rzp_secret_sim"));
+        let request = request.header("content-type", "application/json").body(body.to_string());
+        let text = request.send().await.expect("the provider answers").text().await.expect("a whole answer");
+        let order: Value = serde_json::from_str(&text).expect("JSON");
+        order["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// How the next request of an operation (`order`, `list`, `payment`, `capture`, `refund`) goes at Razorpay.
+    pub async fn razorpay_behaves(&self, operation: &str, behaviour: &str) {
+        let body = json!({ "operation": operation, "behaviour": behaviour });
+        self.admin("razorpay/behaviour", &body).await;
+    }
+
+    /// Where Razorpay's webhooks go from now on, signed with `secret`.
+    pub async fn razorpay_webhooks_to(&self, url: &str, secret: &str, mode: &str) {
+        self.admin("razorpay/webhook", &json!({ "url": url, "secret": secret, "mode": mode })).await;
+    }
+
     /// The buyer confirms at the bank's page the payment of an attempt.
     pub async fn confirm(&self, intent: &str, attempt: &str) {
         let request = self.client.post(format!("{}/v1/intents/{intent}/confirm", self.url));

@@ -17,12 +17,75 @@ const NOW_US: i64 = 1_719_835_200_000_000;
 const PLANTED: Because<'static> =
     Because { reason: "set", reference: "", note: "", who: "tests", at_us: NOW_US };
 
+/// A component to be bound: slot, name, guest, configuration, names of its secrets.
+type Bind = (Slot, &'static str, &'static str, Value, &'static [&'static str]);
+
+fn seed() -> Value {
+    serde_json::from_str(include_str!("../../host/demo/seed.json")).expect("the seed is JSON")
+}
+
+fn demo(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../components").join(name).join("demo.json");
+    serde_json::from_str(&std::fs::read_to_string(path).expect("a demo.json")).expect("JSON")
+}
+
 /// Writes `till.db` into `folder`: the shop of `host/demo/seed.json` with the real components.
 pub async fn template(folder: &Path, simulator: &str) {
+    const SECRETS: &[&str] = &["api_key", "webhook"];
+    let gateway = json!({ "base_url": simulator, "request_time_max_ms": 1_000 });
+    let bound: [Bind; 6] = [
+        (Slot::Pricing, "default", "price-list", demo("price-list"), &[]),
+        (Slot::Promotion, "10", "promotions", demo("promotions"), &[]),
+        (Slot::Tax, "default", "tax-table", demo("tax-table"), &[]),
+        (Slot::Shipping, "default", "zone-shipping", demo("zone-shipping"), &[]),
+        (Slot::PaymentGateway, "default", "sim-gateway", gateway.clone(), SECRETS),
+        (Slot::Carrier, "default", "sim-carrier", gateway, SECRETS),
+    ];
+    plant(folder, simulator, seed(), &bound).await;
+}
+
+/// Writes `till.db` into `folder`: a shop in India, paid in rupees through Razorpay by its methods of that kind; of any
+/// other kind, through the simulator's other provider.
+pub async fn rupee_template(folder: &Path, simulator: &str, capture: &str) {
+    const SECRETS: &[&str] = &["api_key", "webhook"];
+    const RAZORPAY: &[&str] = &["razorpay_basic", "razorpay_key", "razorpay_webhook"];
+    let mut seed = seed();
+    seed["settings"] = json!({ "currency": "INR", "locale": "en-IN", "capture": capture });
+    for product in seed["products"].as_array_mut().expect("products") {
+        product["currency"] = json!("INR");
+    }
+    seed["products"][0]["price"] = json!(123_456);
+    let customer = &mut seed["customers"][0]["customer"];
+    customer["tier"] = json!("");
+    customer["addresses"][0]["address"] = json!({
+        "street": ["12 MG Road"], "city": "Bengaluru", "region": "KA", "postal_code": "560001", "country": "IN"
+    });
+    let razorpay =
+        json!({ "id": "PM-RZP", "kind": "razorpay", "token": "razorpay", "last4": "", "brand": "" });
+    customer["payment_methods"].as_array_mut().expect("methods").push(razorpay);
+    let shipping = json!({ "zones": [{ "name": "India", "countries": ["IN"], "methods": [{
+        "id": "standard", "carrier": "India Post", "service": "surface", "title": "Standard",
+        "bands": [{ "price": 4_950 }], "days": [3, 5]
+    }] }] });
+    let tax = json!({ "rows": [{
+        "country": "IN", "jurisdiction": "IN", "name": "GST", "kind": "gst", "rates": { "standard": 180_000 }
+    }] });
+    let other = json!({ "base_url": simulator, "request_time_max_ms": 1_000 });
+    let gateway = json!({ "base_url": simulator, "key_id": "rzp_test_sim", "request_time_max_ms": 1_000 });
+    let bound: [Bind; 6] = [
+        (Slot::Pricing, "default", "price-list", demo("price-list"), &[]),
+        (Slot::Tax, "default", "tax-table", tax, &[]),
+        (Slot::Shipping, "default", "zone-shipping", shipping, &[]),
+        (Slot::PaymentGateway, "default", "sim-gateway", other.clone(), SECRETS),
+        (Slot::PaymentGateway, "razorpay", "razorpay-gateway", gateway, RAZORPAY),
+        (Slot::Carrier, "default", "sim-carrier", other, SECRETS),
+    ];
+    plant(folder, simulator, seed, &bound).await;
+}
+
+async fn plant(folder: &Path, simulator: &str, seed: Value, bound: &[Bind]) {
     let path = folder.join("till.db");
     let store = Arc::new(Store::open(&Options::new(path.to_str().expect("utf-8"))).await.expect("open"));
-    let seed: Value =
-        serde_json::from_str(include_str!("../../host/demo/seed.json")).expect("the seed is JSON");
     let merchant = seed["merchant"].as_str().expect("a merchant").to_owned();
     let mut settings: Settings = serde_json::from_value(seed["settings"].clone()).expect("settings");
     settings.rate.requests = 0; // Tests call more often than people do; the one about this sets it.
@@ -61,29 +124,17 @@ pub async fn template(folder: &Path, simulator: &str) {
     let sandbox = Sandbox::new(SandboxConfig { compiler, ..SandboxConfig::default() });
     let sandbox = sandbox.expect("the sandbox can be set up");
     let registry = Registry::new(store.clone(), sandbox, Vault::new(&crate::SECRETS_KEY));
-    for (name, value) in crate::SECRETS {
+    for (name, value) in crate::SECRETS.into_iter().chain(crate::RAZORPAY_SECRETS) {
         registry.put_secret(&merchant, name, value.as_bytes(), "tests", NOW_US).await.expect("a secret");
     }
-    let gateway = json!({ "base_url": simulator, "request_time_max_ms": 1_000 });
-    let demo = |name: &str| -> Value {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../components").join(name).join("demo.json");
-        serde_json::from_str(&std::fs::read_to_string(path).expect("a demo.json")).expect("JSON")
-    };
-    for (slot, name, guest, config) in [
-        (Slot::Pricing, "default", "price-list", demo("price-list")),
-        (Slot::Promotion, "10", "promotions", demo("promotions")),
-        (Slot::Tax, "default", "tax-table", demo("tax-table")),
-        (Slot::Shipping, "default", "zone-shipping", demo("zone-shipping")),
-        (Slot::PaymentGateway, "default", "sim-gateway", gateway.clone()),
-        (Slot::Carrier, "default", "sim-carrier", gateway),
-    ] {
+    for (slot, name, guest, config, secrets) in bound {
         let network = !slot.is_pure();
         let push = Push {
             origins: if network { vec![simulator.to_owned()] } else { vec![] },
             allow_private_addresses: network,
             network_ms: network.then_some(1_500),
-            secrets: if network { vec!["api_key".to_owned(), "webhook".to_owned()] } else { vec![] },
-            ..Push::of(slot, name, crate::guest(guest), config, "tests")
+            secrets: secrets.iter().map(|name| (*name).to_owned()).collect(),
+            ..Push::of(*slot, name, crate::guest(guest), config.clone(), "tests")
         };
         registry.push(&merchant, push, NOW_US).await.expect("the component is accepted");
     }

@@ -39,6 +39,16 @@ impl Config {
             ComponentError::InvalidConfig(detail("config-unreadable", error.to_string(), None))
         })
     }
+
+    /// Value of the header `authorization`; the host puts the secret in.
+    pub fn authorization(&self) -> String {
+        format!("Bearer {{secret:{}}}", self.api_key_secret)
+    }
+
+    /// Header in which the key of a request to `_path` goes.
+    pub fn key_header(&self, _path: &str) -> &'static str {
+        "idempotency-key"
+    }
 }
 
 /// The details of an error.

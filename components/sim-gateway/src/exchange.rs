@@ -9,7 +9,7 @@ pub struct Request {
     pub body: Option<Value>,
     /// Below the base URL.
     pub path: String,
-    /// Idempotency key, for requests that change something.
+    /// Idempotency key, for requests that change something or stand for such a request.
     pub key: Option<String>,
 }
 

@@ -32,15 +32,12 @@ fn build(config: &Config, request: &Request) -> Result<OutgoingRequest, Lost> {
         Some(("http", authority)) => (Scheme::Http, authority),
         _ => return Err(not_sent("`base_url` must begin with http:// or https://")),
     };
-    let mut headers = vec![(
-        "authorization".to_owned(),
-        format!("Bearer {{secret:{}}}", config.api_key_secret).into_bytes(),
-    )];
+    let mut headers = vec![("authorization".to_owned(), config.authorization().into_bytes())];
     if request.body.is_some() {
         headers.push(("content-type".to_owned(), b"application/json".to_vec()));
     }
     if let Some(key) = &request.key {
-        headers.push(("idempotency-key".to_owned(), key.clone().into_bytes()));
+        headers.push((config.key_header(&request.path).to_owned(), key.clone().into_bytes()));
     }
     let headers = Fields::from_list(&headers).map_err(|error| not_sent(&format!("{error:?}")))?;
     let outgoing = OutgoingRequest::new(headers);

@@ -69,6 +69,8 @@ codes! {
         "The gateway declined the payment; nothing was charged, nothing is held. `decline` has the gateway's code and words. The session is editable again: choose another payment method and submit again."
     PaymentDenied "payment-denied" 400 "The payment was not accepted"
         "The shop does not take this payment; nothing was charged, nothing is held. The session is editable again: choose another payment method, or ask the shop."
+    ReturnRefused "return-refused" 400 "What was brought back does not prove a payment"
+        "The gateway could not verify what the shopper's client brought back, or it is about another payment; nothing was taken, and the payment waits as before. `action` is what the shopper has to do; send what the provider's script gave for it, unchanged."
     Unauthorized "unauthorized" 401 "A valid token is needed"
         "Send `Authorization: Bearer <JWT>`. `detail` tells what is wrong with the token that was sent."
     ForgedWebhook "forged-webhook" 401 "The webhook's signature does not match"

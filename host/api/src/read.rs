@@ -183,6 +183,18 @@ pub(crate) enum Given<T> {
     Value(T),
 }
 
+/// Limits of an object of texts.
+pub(crate) struct Texts {
+    /// Fields.
+    pub(crate) most: usize,
+    /// Characters of a name.
+    pub(crate) name_max: usize,
+    /// Characters of a text.
+    pub(crate) text_max: usize,
+    /// Names and texts together, as they were sent.
+    pub(crate) bytes_max: usize,
+}
+
 /// The fields of an object, taken one by one. What is wrong is noted; [`Fields::finish`] tells all of it.
 pub(crate) struct Fields<'b> {
     at: String,
@@ -443,6 +455,34 @@ impl<'b> Fields<'b> {
                 },
             );
         }
+    }
+
+    /// All fields as texts under whatever names, within these limits.
+    pub(crate) fn all_texts(mut self, limits: &Texts) -> Result<Vec<(String, String)>, Problem> {
+        let Texts { most, name_max, text_max, bytes_max } = *limits;
+        let mut all = Vec::new();
+        if self.given.iter().map(|(name, raw)| name.len() + raw.get().len()).sum::<usize>() > bytes_max {
+            self.wrong("$", format!("at most {bytes_max} bytes in all"));
+        }
+        if self.given.len() > most {
+            self.wrong("$", format!("at most {most} fields"));
+        }
+        for (name, raw) in std::mem::take(&mut self.given) {
+            if name.is_empty() || name.chars().count() > name_max || name.contains(NUL) {
+                let shown: String = name.chars().filter(|c| *c != NUL).take(name_max).collect();
+                self.wrong(&shown, format!("a name of 1 to {name_max} characters without NUL is needed"));
+                continue;
+            }
+            match serde_json::from_str::<String>(raw.get()) {
+                Ok(text) if text.contains(NUL) => self.wrong(&name, NO_NUL),
+                Ok(text) if text.chars().count() > text_max => {
+                    self.wrong(&name, format!("at most {text_max} characters"));
+                }
+                Ok(text) => all.push((name, text)),
+                Err(_) => self.wrong(&name, "a text is needed"),
+            }
+        }
+        self.finish().map(|()| all)
     }
 
     /// All that is wrong, if anything is.

@@ -58,6 +58,7 @@ async fn honest_components_keep_every_promise() {
         (Slot::Tax, "tax-table", demo("tax-table")),
         (Slot::Shipping, "zone-shipping", demo("zone-shipping")),
         (Slot::PaymentGateway, "sim-gateway", demo("sim-gateway")),
+        (Slot::PaymentGateway, "razorpay-gateway", demo("razorpay-gateway")),
     ] {
         let found = with_fixtures(&SANDBOX, &load(slot, name), &config, &fixtures(name, slot)).await;
         assert!(found.passed(), "{name}: {found:#?}");

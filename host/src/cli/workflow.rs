@@ -145,7 +145,7 @@ fn simulate(definition: &Definition, choose: &[String], signals: &[String]) -> a
             Next::Run { step, class, undoing } => {
                 let Some(face) = interface(&step) else { bail!("no step is called `{step}`") };
                 if class == Class::External {
-                    decide::intent(&mut instance, &step, undoing, now_us, &mut log);
+                    decide::intent(definition, &mut instance, &step, undoing, now_us, &mut log);
                     commits += 1;
                     println!("{:>10}  {state:<14} commit {commits}: intent to {step}", seconds(now_us));
                 }

@@ -282,6 +282,14 @@ CREATE TABLE IF NOT EXISTS purchase (           -- an order; the plain word is r
 CREATE INDEX IF NOT EXISTS purchase_customer ON purchase (merchant, customer, created_us);
 CREATE INDEX IF NOT EXISTS purchase_uid ON purchase (merchant, uid);
 
+CREATE TABLE IF NOT EXISTS payment_reference (  -- ids of a provider by which its webhooks find a checkout
+  merchant    TEXT NOT NULL,
+  kind        TEXT NOT NULL,                    -- as the gateway's component calls it
+  value       TEXT NOT NULL,
+  uid         {BLOB} NOT NULL,
+  PRIMARY KEY (merchant, kind, value)
+){SMALL};
+
 CREATE TABLE IF NOT EXISTS shipment (           -- a parcel of an order; its workflow has the same id
   merchant    TEXT NOT NULL,
   id          TEXT NOT NULL,

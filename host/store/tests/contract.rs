@@ -39,6 +39,8 @@ mod inventory;
 mod loyalty;
 #[path = "contract/orders.rs"]
 mod orders;
+#[path = "contract/payment.rs"]
+mod payment;
 
 const MERCHANT: &str = "m";
 /// Why the tests change stock.

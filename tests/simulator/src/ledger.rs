@@ -72,7 +72,7 @@ impl Ledger {
         Ok(Ledger { connection: Arc::new(Mutex::new(connection)) })
     }
 
-    fn connection(&self) -> MutexGuard<'_, Connection> {
+    pub fn connection(&self) -> MutexGuard<'_, Connection> {
         // A panic inside a change has rolled it back.
         self.connection.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

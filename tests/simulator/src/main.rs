@@ -7,6 +7,7 @@ mod behaviour;
 mod carrier;
 mod http;
 mod ledger;
+mod razorpay;
 mod webhook;
 
 use clap::Parser;
@@ -37,6 +38,7 @@ async fn main() -> anyhow::Result<()> {
     // Whoever started us reads this line to learn the port.
     println!("http://{}", listener.local_addr()?);
     let parcels = carrier::router(&args.database, args.api_key.clone())?;
-    axum::serve(listener, http::router(ledger, args.api_key)?.merge(parcels)).await?;
+    let orders = razorpay::router(ledger.clone())?;
+    axum::serve(listener, http::router(ledger, args.api_key)?.merge(parcels).merge(orders)).await?;
     Ok(())
 }

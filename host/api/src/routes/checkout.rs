@@ -24,7 +24,7 @@ use super::{json, tagged, with};
 use crate::App;
 use crate::auth::Caller;
 use crate::problem::{Code, FieldError, Problem};
-use crate::read::{At, Fields, Given, Json, idempotency_key, if_match, prefer_wait};
+use crate::read::{At, Fields, Given, Json, Texts, idempotency_key, if_match, prefer_wait};
 use crate::wire::{Amount, OrderOut, QuoteOut, SessionOut, status};
 
 /// Wait of a submit without `Prefer`: longer than nearly every payment, shorter than most proxies' patience.
@@ -35,6 +35,9 @@ const RESTART: &str = "start a new one with POST /api/v1/checkout/initiate";
 const ADDRESS_CHARS_MAX: usize = 200;
 /// Lines of a street.
 const STREET_LINES_MAX: usize = 6;
+/// What a buyer may bring back. Providers give three to six fields; signatures have 100 characters, answers of banks some
+/// thousand. All of it is kept in the journal.
+const BROUGHT: Texts = Texts { most: 20, name_max: 64, text_max: 4_000, bytes_max: 16_000 };
 
 /// An address. `street` is a text or a list of lines.
 #[derive(ToSchema)]
@@ -344,11 +347,13 @@ pub(crate) async fn cancel(
     session(StatusCode::OK, &app.shop.cancel(&caller.merchant, &caller.sub, &id).await?)
 }
 
-/// The buyer is back from the payment provider's page: the checkout looks what became of the payment, and
-/// the answer is that of the submit.
+/// The buyer is back from the payment provider: what they bring is handed to the gateway's component; without a body
+/// the checkout looks what became of the payment. The answer is that of the submit.
 #[utoipa::path(post, path = "/api/v1/checkout/{sessionId}/returned", tag = "checkout", security(("bearer" = [])),
     params(("sessionId" = String, Path),
         ("Prefer" = Option<String>, Header, description = "`wait=N` seconds, 15 by default, at most 60")),
+    request_body(content = Option<std::collections::HashMap<String, String>>,
+        description = "what the payment provider gave the buyer's client, under the provider's names: at most 20 texts of 4000 characters, under names of 64, 16000 bytes in all"),
     responses((status = 201, body = OrderOut, description = "the order is confirmed"),
         (status = 202, body = PendingOut, description = "not over yet")))]
 pub(crate) async fn returned(
@@ -358,28 +363,57 @@ pub(crate) async fn returned(
     headers: HeaderMap,
     body: Json,
 ) -> Result<Response, Problem> {
-    body.fields_or_none()?.finish()?;
+    let fields = body.fields_or_none()?.all_texts(&BROUGHT)?;
+    let brings = !fields.is_empty();
     let found = app.runner.find(&caller.merchant, CHECKOUT, &id).await?;
     let found = found.filter(|l| l.instance.subject == caller.sub);
     let instance = found.ok_or_else(|| Problem::not_found("checkout session", &id))?.instance;
+    let given = Map::from_iter(fields.into_iter().map(|(name, text)| (name, Value::String(text))));
+    let given = if brings { value!({ "fields": given }) } else { value!({}) };
+    // What the buyer brings is kept while a step runs, one for each version, so that nobody can pile it up; without it,
+    // this is only a question.
+    let dedup = if brings {
+        format!("{}:brought:{}", instance.uid, instance.version)
+    } else {
+        format!("{}:returned:{}", instance.uid, Uuid::now_v7())
+    };
     let answer = app.runner.signal(SignalRequest {
         merchant: caller.merchant.clone(),
         uid: instance.uid,
-        name: "returned".to_owned(),
+        name: if brings { "brought" } else { "returned" }.to_owned(),
         sender: Sender::Shopper,
         source: "api".to_owned(),
-        dedup: format!("{}:returned:{}", instance.uid, Uuid::now_v7()),
-        hash: String::new(),
-        body: value!({}),
-        keep: false,
+        dedup,
+        hash: if brings { request_hash(&["brought", &canonical_json(&given)]) } else { String::new() },
+        body: given,
+        keep: brings,
     });
-    if let SignalAnswer::Forbidden(why) = answer.await? {
-        return Err(Problem::new(Code::Forbidden, why));
-    }
+    let taken = match answer.await? {
+        SignalAnswer::Forbidden(why) => return Err(Problem::new(Code::Forbidden, why)),
+        SignalAnswer::OtherRequest => {
+            let why = "what was brought back before is being looked at; send this again in a moment";
+            return Err(Problem::new(Code::Busy, why).header(header::RETRY_AFTER, "1"));
+        }
+        SignalAnswer::Taken(_) | SignalAnswer::Queued(_) | SignalAnswer::Repeated(_) => brings,
+        _ => false,
+    };
     // Where the state does not wait for the buyer any more, the answer tells what became of it.
     let rests = |i: &Instance| matches!(i.status, Status::Waiting | Status::Completed | Status::Parked);
     app.runner.wait(&caller.merchant, instance.uid, prefer_wait(&headers, SUBMIT_WAIT_S), rests).await?;
-    outcome(&app.shop.session(&caller.merchant, &caller.sub, &id).await?)
+    let view = app.shop.session(&caller.merchant, &caller.sub, &id).await?;
+    match &view.refused {
+        Some(refused) if taken && view.phase == Phase::ActionRequired => Err(not_taken(&view, refused)),
+        _ => outcome(&view),
+    }
+}
+
+/// What the buyer brought back proves nothing: the payment waits as before.
+fn not_taken(view: &SessionView, refused: &Value) -> Problem {
+    let text = |name: &str| refused.get(name).and_then(Value::as_str).unwrap_or_default();
+    Problem::new(Code::ReturnRefused, text("text"))
+        .with("checkoutSessionId", &view.id)
+        .with("reason", &text("code"))
+        .with("action", &view.action)
 }
 
 /// What a submit is answered, from where the session stands.

@@ -14,6 +14,7 @@
 //! | `verdict` | `approve`, `deny` | what a person decided, who and why |
 //! | `order` | `order.place` | id and number |
 //! | `payment` | the payment steps | attempts by key |
+//! | `brought` | `brought` | what the buyer brought back from the provider, until it was handed on |
 //! | `problem` | whoever says no | why the session is editable again |
 
 use std::collections::BTreeMap;
@@ -114,9 +115,28 @@ pub struct Shown {
 pub struct Payment {
     /// By idempotency key.
     pub attempts: BTreeMap<String, AttemptRecord>,
+    /// Key of the authorization that the workflow goes on with. Another one may still stand in the list, where a person
+    /// skipped its undo.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_force: Option<String>,
     /// What the buyer has to do now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<Value>,
+    /// Why what the buyer brought back last was not taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Value>,
+}
+
+impl Payment {
+    /// The authorization that is to be captured.
+    pub fn authorized(&self) -> Option<&AttemptRecord> {
+        let stands =
+            |record: &&AttemptRecord| record.operation == "authorize" && record.state == "authorized";
+        match &self.in_force {
+            Some(key) => self.attempts.get(key).filter(stands),
+            None => self.attempts.values().find(stands),
+        }
+    }
 }
 
 /// What is known of one attempt.
@@ -130,6 +150,9 @@ pub struct AttemptRecord {
     pub amount: i64,
     /// ISO 4217.
     pub currency: String,
+    /// The money is to be taken at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_once: bool,
     /// Ids the gateway gave.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub references: Vec<(String, String)>,

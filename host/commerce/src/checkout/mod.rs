@@ -8,6 +8,7 @@ mod holds;
 pub(crate) mod order;
 mod payment;
 pub(crate) mod pricing;
+mod proceed;
 mod risk;
 pub mod steps;
 

@@ -21,7 +21,7 @@ use crate::quote::{Inputs, Quote};
 use crate::settings::Settings;
 
 /// What a gateway said, after the host's own doubts.
-enum Said {
+pub(super) enum Said {
     Succeeded(wit::PaymentResult),
     Declined(wit::PaymentResult, wit::Decline),
     Pending(wit::PaymentResult, wit::NextAction),
@@ -69,10 +69,8 @@ impl CheckoutSteps {
     pub(super) async fn capture(&self, call: &StepCall) -> Result<StepResult, StepFault> {
         let payment: Payment = maybe(call, "payment")?.unwrap_or_default();
         let settings: Settings = part(call, "settings")?;
-        let (_, authorized) = payment
-            .attempts
-            .iter()
-            .find(|(_, a)| a.operation == "authorize" && a.state == "authorized")
+        let authorized = payment
+            .authorized()
             .ok_or_else(|| StepFault::new("no-authorization", "there is no authorization to capture"))?;
         let bound = self.gateway(call, &authorized.method, &authorized.binding, true).await?.0;
         let record =
@@ -113,16 +111,19 @@ impl CheckoutSteps {
             let mut record = record.clone();
             state.clone_into(&mut record.state);
             learn(&mut record, &snapshot.references, snapshot.gateway_state.as_deref());
-            let mut patch = json!({ "payment": { "attempts": {}, "action": null } });
+            let mut patch = json!({ "payment": { "attempts": {}, "action": null, "refused": null } });
             patch["payment"]["attempts"][&about.key] = to_json(&record)?;
+            if state == "authorized" {
+                patch["payment"]["in_force"] = json!(about.key);
+            }
             Ok(StepResult::outcome(outcome).effect(effect).patch(patch))
         };
         match found {
             Ok(wit::FindOutcome::Found(s)) => match s.state {
-                wit::PaymentState::Captured if s.captured.minor == record.amount => {
+                wit::PaymentState::Captured if exactly(&s.captured, &record) => {
                     known("captured", "captured", TookEffect::Yes, &s)
                 }
-                wit::PaymentState::Authorized if record.operation == "authorize" && s.authorized.minor == record.amount => {
+                wit::PaymentState::Authorized if record.operation == "authorize" && exactly(&s.authorized, &record) => {
                     known("authorized", "authorized", TookEffect::Yes, &s)
                 }
                 // The capture has not happened; its authorization stands.
@@ -142,7 +143,10 @@ impl CheckoutSteps {
                     Ok(result)
                 }
                 _ => Ok(StepResult::outcome("unknown").note(json!({
-                    "why": format!("the gateway tells {:?} with {} authorized and {} captured", s.state, s.authorized.minor, s.captured.minor)
+                    "why": format!(
+                        "the gateway tells {:?} with {} {} authorized and {} {} captured",
+                        s.state, s.authorized.minor, s.authorized.currency, s.captured.minor, s.captured.currency
+                    )
                 }))),
             },
             Ok(wit::FindOutcome::NeverHappened(wit::Absence::Certain)) => Ok(StepResult::outcome("never_happened")),
@@ -167,7 +171,7 @@ impl CheckoutSteps {
         let finished = |state: &str, how: &str| {
             let mut record = record.clone();
             state.clone_into(&mut record.state);
-            let mut patch = json!({ "payment": { "attempts": {}, "action": null } });
+            let mut patch = json!({ "payment": { "attempts": {}, "action": null, "refused": null } });
             patch["payment"]["attempts"][&about.key] = to_json(&record)?;
             Ok(StepResult::outcome("done").patch(patch).note(json!({ "how": how })))
         };
@@ -185,7 +189,7 @@ impl CheckoutSteps {
         let bound = self.gateway(call, &record.method, &record.binding, true).await?.0;
         let mut asked = record.clone();
         learn(&mut asked, &snapshot.references, snapshot.gateway_state.as_deref());
-        let taken = snapshot.captured.minor - snapshot.refunded.minor;
+        let taken = still_taken(&snapshot, &record.currency).map_err(wait)?;
         let component = self.gateway_call(call, &bound, &settings).await?;
         if taken > 0 {
             let amount = till_sandbox::wit::types::Money { minor: taken, currency: record.currency.clone() };
@@ -222,7 +226,7 @@ impl CheckoutSteps {
         }
     }
 
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         call: &StepCall,
         settings: &Settings,
@@ -257,7 +261,7 @@ impl CheckoutSteps {
 
     /// What the gateway said, after the host's doubts; counted, if it is on trial. A decline is an answer; one that
     /// the host does not believe is a failure.
-    async fn believed(
+    pub(super) async fn believed(
         &self,
         call: &StepCall,
         bound: &Bound,
@@ -344,6 +348,7 @@ impl CheckoutSteps {
             state: String::new(),
             amount: due.minor(),
             currency: due.currency().code().to_owned(),
+            at_once: capture,
             references: prepared(call),
             gateway_state: None,
             binding: bound.digest.clone(),
@@ -390,7 +395,7 @@ impl CheckoutSteps {
 
     /// What is known of an attempt whose call was lost before its outcome was recorded.
     fn lost_record(&self, call: &StepCall, payment: &Payment) -> Result<AttemptRecord, StepFault> {
-        if let Some(authorized) = payment.attempts.values().find(|a| a.state == "authorized") {
+        if let Some(authorized) = payment.authorized() {
             return Ok(AttemptRecord {
                 operation: "capture".to_owned(),
                 state: "unknown".to_owned(),
@@ -411,6 +416,7 @@ impl CheckoutSteps {
             state: "unknown".to_owned(),
             amount: due.minor(),
             currency: due.currency().code().to_owned(),
+            at_once: false,
             references: prepared(call),
             gateway_state: None,
             binding: String::new(),
@@ -419,7 +425,7 @@ impl CheckoutSteps {
         })
     }
 
-    fn outcome(
+    pub(super) fn outcome(
         &self,
         call: &StepCall,
         key: &str,
@@ -428,11 +434,14 @@ impl CheckoutSteps {
         state: &str,
         outcome: &str,
     ) -> Result<StepResult, StepFault> {
-        let mut patch = json!({ "payment": { "attempts": {}, "action": null } });
+        let mut patch = json!({ "payment": { "attempts": {}, "action": null, "refused": null } });
         let result = match said {
             Said::Succeeded(result) => {
                 state.clone_into(&mut record.state);
                 learn(&mut record, &result.references, result.gateway_state.as_deref());
+                if state == "authorized" {
+                    patch["payment"]["in_force"] = json!(key);
+                }
                 StepResult::outcome(outcome).effect(TookEffect::Yes)
             }
             Said::Declined(result, decline) => {
@@ -446,6 +455,7 @@ impl CheckoutSteps {
                 "open".clone_into(&mut record.state);
                 learn(&mut record, &result.references, result.gateway_state.as_deref());
                 patch["payment"]["action"] = shown(&action);
+                patch["payment"]["refused"] = refused(&result.messages);
                 StepResult::outcome("action_required").effect(TookEffect::Open)
             }
             Said::Unknown(why) => {
@@ -489,7 +499,7 @@ impl Said {
 }
 
 /// Why nothing was sent, if that is so because the origin has failed too often.
-fn left_alone<T>(answer: &Result<Answer<T>, Failure>) -> Option<String> {
+pub(super) fn left_alone<T>(answer: &Result<Answer<T>, Failure>) -> Option<String> {
     let report = answer.as_ref().map_or_else(|failure| &*failure.report, |answer| &answer.report);
     (report.circuit_open && !report.sent).then(|| report.lost().unwrap_or_default())
 }
@@ -547,6 +557,24 @@ fn judged(
     }
 }
 
+/// An amount is that of the attempt, in its currency.
+pub(super) fn exactly(money: &till_sandbox::wit::types::Money, record: &AttemptRecord) -> bool {
+    money.minor == record.amount && money.currency == record.currency
+}
+
+/// Money that was taken and not given back, in minor units of `currency`. Err: it was told in another one.
+fn still_taken(snapshot: &wit::Snapshot, currency: &str) -> Result<i64, String> {
+    match [&snapshot.captured, &snapshot.refunded]
+        .into_iter()
+        .find(|m| m.minor != 0 && m.currency != currency)
+    {
+        Some(other) => {
+            Err(cut(&format!("the gateway tells of {} {}, not of {currency}", other.minor, other.currency)))
+        }
+        None => Ok(snapshot.captured.minor.saturating_sub(snapshot.refunded.minor)),
+    }
+}
+
 /// With the host's words about requests that were refused or lost.
 fn with_lost(why: String, lost: Option<String>) -> String {
     match lost {
@@ -568,7 +596,7 @@ pub(crate) fn words(error: &ComponentError) -> String {
     cut(&format!("{}: {}", d.code, d.text))
 }
 
-fn attempt(
+pub(super) fn attempt(
     call: &StepCall,
     key: &str,
     operation: wit::Operation,
@@ -622,6 +650,12 @@ fn learn(record: &mut AttemptRecord, references: &[wit::Reference], state: Optio
     }
 }
 
+/// Why something that the buyer brought back was not taken, in the gateway's words.
+fn refused(messages: &[till_sandbox::wit::types::Message]) -> Value {
+    let error = messages.iter().find(|m| m.kind == till_sandbox::wit::types::MessageKind::Error);
+    error.map_or(Value::Null, |m| json!({ "code": cut(&m.code), "text": cut(&m.text) }))
+}
+
 fn shown(action: &wit::NextAction) -> Value {
     let (kind, value) = match &action.kind {
         wit::ActionKind::Redirect(url) => ("redirect", json!(url)),
@@ -646,4 +680,62 @@ fn declined(call: &StepCall, decline: Option<&wit::Decline>) -> Value {
         json!({ "code": d.code, "class": class, "text": d.text })
     });
     json!({ "code": "payment-declined", "decline": decline, "order": order, "hash": hash })
+}
+
+#[cfg(test)]
+mod tests {
+    use till_sandbox::wit::types::Money;
+
+    use super::*;
+
+    fn snapshot(captured: (i64, &str), refunded: (i64, &str)) -> wit::Snapshot {
+        let money = |(minor, currency): (i64, &str)| Money { minor, currency: currency.to_owned() };
+        wit::Snapshot {
+            state: wit::PaymentState::Captured,
+            authorized: money(captured),
+            captured: money(captured),
+            refunded: money(refunded),
+            voided: false,
+            decline: None,
+            action: None,
+            expires_ms: None,
+            references: vec![],
+            gateway_state: None,
+            attributes: vec![],
+        }
+    }
+
+    fn record() -> AttemptRecord {
+        serde_json::from_value(json!({
+            "operation": "authorize", "state": "unknown", "amount": 4_711, "currency": "USD",
+        }))
+        .expect("a record")
+    }
+
+    #[test]
+    fn as_much_of_another_currency_is_not_the_amount() {
+        let money = |currency: &str| Money { minor: 4_711, currency: currency.to_owned() };
+        assert!(exactly(&money("USD"), &record()));
+        assert!(!exactly(&money("JPY"), &record()), "a hundredth of it");
+    }
+
+    #[test]
+    fn what_is_given_back_is_what_was_taken_and_in_its_currency() {
+        assert_eq!(still_taken(&snapshot((4_711, "USD"), (711, "USD")), "USD"), Ok(4_000));
+        assert_eq!(still_taken(&snapshot((0, ""), (0, "")), "USD"), Ok(0), "nothing has no currency");
+        assert!(still_taken(&snapshot((4_711, "JPY"), (0, "JPY")), "USD").is_err());
+        assert_eq!(still_taken(&snapshot((i64::MAX, "USD"), (i64::MIN, "USD")), "USD"), Ok(i64::MAX));
+    }
+
+    #[test]
+    fn the_authorization_in_force_is_captured_whatever_else_still_stands() {
+        let stands = AttemptRecord { state: "authorized".to_owned(), ..record() };
+        let mut payment = Payment::default();
+        payment.attempts.insert("a".to_owned(), AttemptRecord { amount: 1, ..stands.clone() });
+        payment.attempts.insert("b".to_owned(), stands);
+        payment.in_force = Some("b".to_owned());
+        assert_eq!(payment.authorized().map(|record| record.amount), Some(4_711));
+        payment.attempts.get_mut("b").expect("it is there").state = "voided".to_owned();
+        assert_eq!(payment.authorized(), None, "the other one is not taken in its place");
+    }
 }

@@ -46,6 +46,10 @@ pub fn interface(step: &str) -> Option<StepInterface> {
         "payment.charge" | "payment.capture" => {
             money(Class::External, &["captured", "action_required", "declined", "unknown"])
         }
+        "payment.proceed" => {
+            money(Class::External, &["authorized", "captured", "action_required", "declined", "unknown"])
+        }
+        "payment.remember" => of(Class::Transactional, &["noted"]),
         "payment.find" => of(
             Class::ExternalRead,
             &["authorized", "captured", "action_required", "declined", "never_happened", "unknown"],
@@ -89,6 +93,7 @@ impl Steps<Tx> for CheckoutSteps {
             "payment.authorize" => self.authorize(&call, false).await,
             "payment.charge" => self.authorize(&call, true).await,
             "payment.capture" => self.capture(&call).await,
+            "payment.proceed" => self.proceed(&call).await,
             "payment.find" => self.find(&call).await,
             "payment.void" | "payment.refund" => self.give_back(&call).await,
             "carrier.book" => self.book(&call).await,
@@ -107,6 +112,7 @@ impl Steps<Tx> for CheckoutSteps {
             "order.place" => self.place(tx, &call).await,
             "order.fail" => CheckoutSteps::fail(tx, &call).await,
             "order.confirm" => CheckoutSteps::confirm(tx, &call).await,
+            "payment.remember" => CheckoutSteps::remember(tx, &call).await,
             "shipment.begin" => fulfilment::begin(tx, &call).await,
             "shipment.booked" => fulfilment::booked(tx, &call).await,
             "shipment.trouble" => fulfilment::trouble(tx, &call).await,

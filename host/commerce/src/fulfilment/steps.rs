@@ -294,7 +294,7 @@ fn booked_as(booked: &wit::Booking, key: &str) -> Value {
         references: named.map(|r| (word(&r.kind, WORD_BYTES_MAX), word(&r.value, URL_BYTES_MAX))).collect(),
     };
     let mut value = json!(booking);
-    value["eta_us"] = json!(booked.eta_ms.and_then(|ms| i64::try_from(ms * 1000).ok()));
+    value["eta_us"] = json!(booked.eta_ms.and_then(|ms| i64::try_from(ms.saturating_mul(1000)).ok()));
     value["partner"] = json!(booked.partner.as_ref().map(partner_of));
     value
 }
@@ -583,4 +583,25 @@ pub(crate) async fn withdraw(tx: &mut Tx, call: &StepCall) -> Result<StepResult,
     shipment.becomes(status::CANCELLED, &note, call.now_us);
     let facts = written(tx, &call.merchant, &shipment, &note, true, call.now_us).await.map_err(database)?;
     Ok(with_facts(StepResult::outcome("withdrawn"), facts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arrival_at_the_end_of_time_is_none() {
+        let booking = |eta_ms| wit::Booking {
+            carrier: "c".to_owned(),
+            service: "s".to_owned(),
+            tracking_number: "1".to_owned(),
+            tracking_url: None,
+            eta_ms,
+            partner: None,
+            references: vec![],
+            attributes: vec![],
+        };
+        assert_eq!(booked_as(&booking(Some(u64::MAX)), "k")["eta_us"], Value::Null);
+        assert_eq!(booked_as(&booking(Some(7)), "k")["eta_us"], json!(7_000));
+    }
 }

@@ -201,6 +201,8 @@ pub struct SessionView {
     pub order: Option<Order>,
     /// What the buyer has to do.
     pub action: Option<Value>,
+    /// Why what the buyer brought back from the gateway last was not taken: `code` and `text`.
+    pub refused: Option<Value>,
     /// The merchant's settings as pinned.
     pub settings: Settings,
     /// Hash of the submit under way or done.

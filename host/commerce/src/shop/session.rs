@@ -339,6 +339,7 @@ impl Shop {
             fault,
             order,
             action: part("payment").and_then(|p| p.get("action")).filter(|a| !a.is_null()).cloned(),
+            refused: part("payment").and_then(|p| p.get("refused")).filter(|r| !r.is_null()).cloned(),
             settings,
             submitted: part("submit").and_then(|s| s.get("hash")).and_then(Value::as_str).map(str::to_owned),
         })

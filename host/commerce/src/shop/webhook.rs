@@ -6,6 +6,7 @@ use till_engine::runner::SignalRequest;
 use till_sandbox::wit::gateway as wit;
 use till_sandbox::wit::types::CallContext;
 use till_sandbox::{Answer, Call, Slot};
+use uuid::Uuid;
 
 use super::{Shop, ShopError};
 use crate::ask;
@@ -57,8 +58,7 @@ impl Shop {
                 wit::EventKind::Declined => "payment.declined",
                 _ => continue,
             };
-            let Some(key) = &event.attempt_key else { continue };
-            let Some(uid) = self.store.instance_of_key(merchant, key).await? else { continue };
+            let Some(uid) = self.about(merchant, &event).await? else { continue };
             let money = event.money.as_ref().map(|m| json!({ "minor": m.minor, "currency": m.currency }));
             let request = SignalRequest {
                 merchant: merchant.to_owned(),
@@ -68,12 +68,24 @@ impl Shop {
                 source: format!("gateway:{gateway}"),
                 dedup: event.dedup_id.clone(),
                 hash: String::new(),
-                body: json!({ "key": key, "money": money, "at_ms": event.provider_time_ms }),
+                body: json!({ "key": event.attempt_key, "money": money, "at_ms": event.provider_time_ms }),
                 keep: true,
             };
             self.runner.signal(request).await?;
             taken += 1;
         }
         Ok(taken)
+    }
+
+    /// The checkout that an event is about: by the attempt's key, else by the provider's id of the payment.
+    async fn about(&self, merchant: &str, event: &wit::Event) -> Result<Option<Uuid>, ShopError> {
+        if let Some(key) = &event.attempt_key
+            && let Some(uid) = self.store.instance_of_key(merchant, key).await?
+        {
+            return Ok(Some(uid));
+        }
+        let Some(reference) = &event.reference else { return Ok(None) };
+        let mut tx = self.store.read().await?;
+        Ok(tx.checkout_of_reference(merchant, &reference.kind, &reference.value).await?)
     }
 }

@@ -9,11 +9,21 @@ use crate::journal::Kind;
 use crate::step::{StepResult, TookEffect};
 
 /// Records the intent to run the external `step` of the current state, or of the newest compensation.
-/// Must be committed before anything is sent.
-pub fn intent(instance: &mut Instance, step: &str, undoing: bool, now_us: i64, log: &mut Log) {
-    let (state, entry) = match instance.control.undo.last().filter(|_| undoing) {
-        Some(undo) => (undo.state.clone(), undo.entry),
-        None => (instance.state.clone(), instance.entry(&instance.state)),
+/// Must be committed before anything is sent. A state that `continues` sends for the effect before it.
+pub fn intent(
+    def: &Definition,
+    instance: &mut Instance,
+    step: &str,
+    undoing: bool,
+    now_us: i64,
+    log: &mut Log,
+) {
+    let continues = def.state(&instance.state).is_some_and(|s| s.continues);
+    let before = instance.control.asked.as_ref().filter(|_| continues);
+    let (state, entry) = match (instance.control.undo.last().filter(|_| undoing), before) {
+        (Some(undo), _) => (undo.state.clone(), undo.entry),
+        (None, Some(asked)) => (asked.state.clone(), asked.entry),
+        (None, None) => (instance.state.clone(), instance.entry(&instance.state)),
     };
     let key = instance.key(&state, entry, undoing);
     // Never reset, not by an operator's retry either: (key, attempt) names a send for good.

@@ -73,13 +73,14 @@ pub fn refused(
 }
 
 /// An effect in force goes on the undo stack: under the state that caused it, also when it was an ask
-/// that found it.
+/// that found it, or a state that went on with it.
 fn remember_effect(def: &Definition, instance: &mut Instance, result: &StepResult) {
     if !matches!(result.took_effect, TookEffect::Yes | TookEffect::Open) {
         return;
     }
-    let asks = def.state(&instance.state).is_some_and(|s| s.money == Some(MoneyMove::Ask));
-    let (name, entry) = match instance.control.asked.as_ref().filter(|_| asks) {
+    let of_another =
+        def.state(&instance.state).is_some_and(|s| s.continues || s.money == Some(MoneyMove::Ask));
+    let (name, entry) = match instance.control.asked.as_ref().filter(|_| of_another) {
         Some(asked) => (asked.state.clone(), asked.entry),
         None => (instance.state.clone(), instance.entry(&instance.state)),
     };

@@ -15,6 +15,7 @@
 //! | W10 | a timer that leaves a money state |
 //! | W11 | a transactional step without compensation or a reason for none |
 //! | W12 | a resend after an ask without the same key |
+//! | W13 | `continues` in a state that sends nothing for money, or has an undo of its own |
 //! | W17 | a guard that is not defined or reads outside the context |
 //! | W21 | a component or read behind a transactional step of its segment |
 //! | W22 | a signal without a sender, or a payment signal from anyone but the gateway |
@@ -322,11 +323,20 @@ impl<'a> Checker<'a> {
         }
         if matches!(state.money, Some(MoneyMove::Reserve | MoneyMove::Take))
             && undo.is_none_or(|u| u == "none")
+            && !state.continues
         {
             self.find(
                 "W08",
                 &here,
                 format!("`{name}` moves money; name the step that gives it back: `compensate: …`"),
+            );
+        }
+        if state.continues && (interface.class != Class::External || !interface.moves_money || undo.is_some())
+        {
+            self.find(
+                "W13",
+                &["states", name, "continues"],
+                format!("`{name}` goes on with a payment that was sent before: it needs an external step that moves money, and no `compensate`, for that of the payment counts"),
             );
         }
         if interface.class == Class::Transactional && undo.is_none() {

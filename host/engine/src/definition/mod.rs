@@ -124,6 +124,10 @@ pub struct State {
     /// What this state does with money. No timer may leave it and signals wait until it is left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub money: Option<MoneyMove>,
+    /// The external step goes on with the effect that was sent last: under its key, with its undo, and asked about as
+    /// one with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub continues: bool,
     /// Most entries into this state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<Limit>,

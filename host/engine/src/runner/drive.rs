@@ -236,6 +236,7 @@ impl<S: Store> Runner<S> {
         } else {
             let mut call = call(&held.instance, &held.definition, &intent.step, intent.undoing, before_us);
             call.attempt = intent.attempt;
+            call.key.clone_from(&intent.key);
             self.run_step(call).await
         };
         crash::point("call.response.before-outcome-commit");
@@ -334,7 +335,7 @@ impl<S: Store> Turn<S> {
             if let Next::Run { step, class: Class::External, undoing } = next_of(&instance)
                 && !alone
             {
-                decide::intent(&mut instance, &step, undoing, self.now_us, &mut log);
+                decide::intent(&self.definition, &mut instance, &step, undoing, self.now_us, &mut log);
                 crash::point("intent.before-commit");
             }
         }

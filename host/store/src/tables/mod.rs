@@ -14,6 +14,7 @@ pub mod inventory;
 pub mod lookup;
 pub mod loyalty;
 pub mod notify;
+pub mod payment;
 pub mod product;
 pub mod purchase;
 pub mod rate;

@@ -7,13 +7,14 @@ use till_sandbox::Answer;
 use till_sandbox::wit::gateway::WebhookRequest;
 
 /// Headers in which providers send signatures.
-const SIGNATURE_HEADERS: [&str; 9] = [
+const SIGNATURE_HEADERS: [&str; 10] = [
     "signature",
     "x-signature",
     "x-hub-signature-256",
     "x-webhook-signature",
     "webhook-signature",
     "stripe-signature",
+    "x-razorpay-signature",
     "sim-signature",
     "hmacsignature",
     "authorization",
