@@ -16,10 +16,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod address;
 pub mod ask;
 pub mod cart;
 pub mod catalog;
 pub mod checkout;
+pub mod customer;
 pub mod events;
 pub mod fulfilment;
 pub mod gift_card;
@@ -32,8 +34,8 @@ mod shop;
 pub mod trial;
 
 pub use shop::{
-    Allowance, CAMPAIGN_PROMOTIONS_MAX, CARDS_ISSUED_MAX, CHECKOUT, CODES_MAX, COMMANDS_KEPT_US, CardIssue,
-    CodesWanted, FEEDBACK_CHARS_MAX, Feedback, IssuedCard, ItemWanted, Loyalty, ParcelCommand, Phase,
+    Allowance, CAMPAIGN_PROMOTIONS_MAX, CARDS_ISSUED_MAX, CART_ABANDONED, CHECKOUT, CODES_MAX,
+    COMMANDS_KEPT_US, CardIssue, CheckoutContext, CodesWanted, CustomerRecord, FEEDBACK_CHARS_MAX, PartWarning, Feedback, IssuedCard, ItemWanted, Loyalty, ParcelCommand, Phase,
     ProductFeedback, Reservation, Review, SessionView, Shop, ShopError, ShortItem, Shown, StockChange,
     SubmitRequest, Tracking, Unusable,
 };

@@ -55,6 +55,7 @@ fn demo() -> Inputs {
             kind: "credit_card".to_owned(),
             last4: "4242".to_owned(),
             brand: "visa".to_owned(),
+            expires: None,
         }),
         gift_cards: vec![],
         notes: String::new(),
