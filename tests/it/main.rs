@@ -1,5 +1,6 @@
 //! Tests of the whole shop, in one binary. Each test is a sentence and has a shop of its own.
 
+mod abandoned;
 mod authorization;
 mod breakers;
 mod cart;
@@ -9,7 +10,9 @@ mod compile;
 mod components;
 mod contract;
 mod crash;
+mod customers;
 mod definition;
+mod degraded;
 mod edge;
 mod events;
 mod expiry;
