@@ -111,7 +111,8 @@ async fn killed_while_a_cart_is_told_the_host_tells_it_once() {
         "id": "CART_ITEM-1", "product": "PROD-12345", "sku": "SKU-ABC-001", "name": "Headphones", "quantity": 2,
         "unit_price": 24_999, "warehouse": null, "added_us": 1,
     });
-    let cart = json!({ "id": "CART-1", "customer": CUSTOMER, "currency": "USD", "items": [item] }).to_string();
+    let cart =
+        json!({ "id": "CART-1", "customer": CUSTOMER, "currency": "USD", "items": [item] }).to_string();
     let body = serde_json::to_string(&settings(Some(3_600))).expect("JSON");
     let planted = store.transact(move |tx| {
         let (cart, body) = (cart.clone(), body.clone());
@@ -122,6 +123,7 @@ async fn killed_while_a_cart_is_told_the_host_tells_it_once() {
     });
     planted.await.expect("an old cart");
     store.close().await;
+    drop(store); // The file is the host's now.
 
     let mut dying = Host::start(folder.path(), Some("cart.abandoned.in-tx"));
     let begun = Instant::now();
@@ -140,7 +142,10 @@ async fn killed_while_a_cart_is_told_the_host_tells_it_once() {
     assert!(!session.is_empty());
     let found = events(&shop).await;
     assert_eq!(found.len(), 1, "{found:?}");
-    assert_eq!((&found[0]["subject"], &found[0]["data"]["totals"]["itemCount"]), (&json!("CART-1"), &json!(2)));
+    assert_eq!(
+        (&found[0]["subject"], &found[0]["data"]["totals"]["itemCount"]),
+        (&json!("CART-1"), &json!(2))
+    );
     let admin = token("ana", "admin");
     let hook = json!({ "url": "https://hooks.example.com/a", "topics": ["cart.abandoned"] });
     let (status, told) = shop.as_other(&admin, "POST", "/api/v1/admin/webhooks", Some(&hook)).await;

@@ -49,8 +49,7 @@ const SCOPES: [&str; 7] =
 const TURN: &str = r#"{"slot":"pricing","sharePpm":50000}"#;
 const HOOK: &str = r#"{"url":"https://hooks.example.com/a","topics":["*"]}"#;
 
-const PLACE: &str =
-    r#"{"type":"shipping","street":"1 Main St","city":"Boston","state":"MA","zipCode":"02108","country":"US"}"#;
+const PLACE: &str = r#"{"type":"shipping","street":"1 Main St","city":"Boston","state":"MA","zipCode":"02108","country":"US"}"#;
 
 const WORDS: &str = r#"{"subject":"a","text":"a","html":"a","sms":"a"}"#;
 

@@ -29,14 +29,18 @@ async fn an_address_is_put_into_its_usual_form_kept_changed_and_taken_out() {
     let shop = open().await;
     let (status, made) = shop.call("POST", BOOK, Some(&toronto(false))).await;
     assert_eq!(status, 201, "{made}");
-    assert_eq!((&made["zipCode"], &made["state"], &made["country"]), (&json!("M5J 2X5"), &json!("ON"), &json!("CA")));
+    assert_eq!(
+        (&made["zipCode"], &made["state"], &made["country"]),
+        (&json!("M5J 2X5"), &json!("ON"), &json!("CA"))
+    );
     assert_eq!((&made["name"], &made["street"]), (&json!("Jane Doe"), &json!("1 Front St W")));
     assert_eq!(made["isDefault"], false, "the customer has a default already");
     let (status, again) = shop.call("POST", BOOK, Some(&toronto(true))).await;
     assert_eq!((status, &again["id"]), (200, &made["id"]), "it is not saved twice");
     let (_, all) = shop.call("GET", BOOK, None).await;
     let all = all["addresses"].as_array().expect("a list").clone();
-    let defaults: Vec<&Value> = all.iter().filter(|one| one["isDefault"] == true).map(|one| &one["id"]).collect();
+    let defaults: Vec<&Value> =
+        all.iter().filter(|one| one["isDefault"] == true).map(|one| &one["id"]).collect();
     assert_eq!((all.len(), defaults), (2, vec![&made["id"]]), "one default");
 
     // A new checkout takes the default of now.
@@ -86,13 +90,21 @@ async fn an_address_the_post_cannot_read_is_refused_with_all_that_is_wrong() {
     problem(&answer, 422, "shippingAddress.zipCode");
     assert_eq!(wrong_fields(&answer.1), ["shippingAddress.state", "shippingAddress.zipCode"], "{}", answer.1);
     let mut submit = submit_body(&session, "PM-001");
-    submit["billingAddress"] = json!({ "street": "1 Main St", "city": "Berlin", "zipCode": "1011", "country": "DE" });
-    problem(&shop.call("POST", "/api/v1/checkout/submit", Some(&submit)).await, 422, "billingAddress.zipCode");
+    submit["billingAddress"] =
+        json!({ "street": "1 Main St", "city": "Berlin", "zipCode": "1011", "country": "DE" });
+    problem(
+        &shop.call("POST", "/api/v1/checkout/submit", Some(&submit)).await,
+        422,
+        "billingAddress.zipCode",
+    );
     let edit = json!({ "shippingAddress": { "street": "1 Main St", "city": "Boston", "country": "US" } });
     let (status, view) = shop.call("PUT", &path, Some(&edit)).await;
     assert_eq!(status, 200, "{view}");
     let needs = view["requirements"].to_string();
-    assert!(needs.contains("$.shipping_address.region") && needs.contains("$.shipping_address.postal_code"), "{needs}");
+    assert!(
+        needs.contains("$.shipping_address.region") && needs.contains("$.shipping_address.postal_code"),
+        "{needs}"
+    );
     assert!(shop.simulator.charges().await.is_empty());
 }
 
@@ -163,7 +175,8 @@ async fn a_token_is_kept_and_a_card_number_never_is() {
     let late = json!({ "type": "credit_card", "token": "tok_old", "expires": "2020-01" });
     problem(&shop.call("POST", WALLET, Some(&late)).await, 422, "expires");
     let (_, all) = shop.call("GET", WALLET, None).await;
-    let defaults = all["paymentMethods"].as_array().expect("a list").iter().filter(|one| one["isDefault"] == true);
+    let defaults =
+        all["paymentMethods"].as_array().expect("a list").iter().filter(|one| one["isDefault"] == true);
     assert_eq!(defaults.map(|one| &one["id"]).collect::<Vec<_>>(), [&made["id"]]);
 
     // It pays.
@@ -186,12 +199,14 @@ async fn a_token_is_kept_and_a_card_number_never_is() {
 async fn a_card_that_has_expired_is_shown_so_and_pays_no_more() {
     let till = TestTill::start().await; // It is July 2024.
     let door = Door::open(&till).await;
-    let card = json!({ "type": "credit_card", "token": "tok_visa_3", "expires": "2024-07", "isDefault": true });
+    let card =
+        json!({ "type": "credit_card", "token": "tok_visa_3", "expires": "2024-07", "isDefault": true });
     let (status, made) = door.call(CUSTOMER, "POST", WALLET, Some(&card)).await;
     assert_eq!((status, made.get("expired")), (201, None), "{made}");
     till.advance(Duration::from_secs(40 * 24 * 3600)).await;
     let (_, context) = door.call(CUSTOMER, "GET", "/api/v1/customers/me/checkout-context", None).await;
-    let shown = context["paymentMethods"].as_array().expect("a list").iter().find(|one| one["id"] == made["id"]);
+    let shown =
+        context["paymentMethods"].as_array().expect("a list").iter().find(|one| one["id"] == made["id"]);
     assert_eq!(shown.expect("it is kept")["expired"], true, "{context}");
 
     let session = till.session(CUSTOMER, 1).await;
@@ -213,11 +228,13 @@ async fn a_merchant_finds_customers_and_what_they_have_bought_in_all() {
     let door = Door::open(&till).await;
     for (id, email) in [("CUST-2", "John@Example.com"), ("CUST-3", "ann@example.com"), ("B2B-1", "")] {
         let body = json!({ "name": "Somebody", "email": email });
-        let (status, done) = door.call_as("admin", "PUT", &format!("/api/v1/admin/customers/{id}"), Some(&body)).await;
+        let (status, done) =
+            door.call_as("admin", "PUT", &format!("/api/v1/admin/customers/{id}"), Some(&body)).await;
         assert_eq!(status, 200, "{done}");
     }
     let ids = async |query: &str| -> (Vec<String>, Option<String>) {
-        let (status, page) = door.call_as("admin", "GET", &format!("/api/v1/admin/customers{query}"), None).await;
+        let (status, page) =
+            door.call_as("admin", "GET", &format!("/api/v1/admin/customers{query}"), None).await;
         assert_eq!(status, 200, "{page}");
         let found = page["customers"].as_array().expect("a list").iter();
         let ids = found.map(|one| one["customerId"].as_str().expect("an id").to_owned()).collect();
@@ -241,7 +258,10 @@ async fn a_merchant_finds_customers_and_what_they_have_bought_in_all() {
     let (_, record) = door.call_as("admin", "GET", &path, None).await;
     let value = &record["lifetimeValue"][0];
     assert_eq!((&value["currency"], &value["orders"]), (&json!("USD"), &json!(1)), "{record}");
-    assert_eq!((value["total"].to_string(), value["average"].to_string()), ("471.17".to_owned(), "471.17".to_owned()));
+    assert_eq!(
+        (value["total"].to_string(), value["average"].to_string()),
+        ("471.17".to_owned(), "471.17".to_owned())
+    );
     assert_eq!((&value["firstOrderAt"], &record["orders"]), (&value["lastOrderAt"], &json!(1)));
     assert!(!record.to_string().contains("tok_visa"), "no token is told: {record}");
     problem(&door.call_as("admin", "GET", "/api/v1/admin/customers/NOBODY", None).await, 404, "customer");
@@ -251,13 +271,20 @@ async fn a_merchant_finds_customers_and_what_they_have_bought_in_all() {
     assert_eq!(door.call_as("admin", "PUT", &path, Some(&body)).await.0, 200);
     let (_, after) = door.call_as("admin", "GET", &path, None).await;
     assert_eq!(after["email"], "new@example.com");
-    assert_eq!((&after["addresses"], &after["paymentMethods"]), (&record["addresses"], &record["paymentMethods"]));
+    assert_eq!(
+        (&after["addresses"], &after["paymentMethods"]),
+        (&record["addresses"], &record["paymentMethods"])
+    );
     let body = json!({ "addresses": [], "paymentMethods": [] });
     assert_eq!(door.call_as("admin", "PUT", &path, Some(&body)).await.0, 200);
     let (_, after) = door.call_as("admin", "GET", &path, None).await;
     assert_eq!((&after["addresses"], &after["paymentMethods"]), (&json!([]), &json!([])));
     let (_, me) = door.call(CUSTOMER, "GET", "/api/v1/customers/me", None).await;
-    assert_eq!((&me["customerId"], &me["loyalty"]["availablePoints"]), (&json!(CUSTOMER), &json!(1_221)), "{me}");
+    assert_eq!(
+        (&me["customerId"], &me["loyalty"]["availablePoints"]),
+        (&json!(CUSTOMER), &json!(1_221)),
+        "{me}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

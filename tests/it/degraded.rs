@@ -50,9 +50,15 @@ async fn with_loyalty_and_the_book_away_a_sale_is_made_at_the_same_price() {
         warned(&view),
         [("part-failed", "customer"), ("part-failed", "loyalty"), ("part-failed", "preferences")]
     );
-    assert_eq!((&view["customer"]["addresses"], &view["loyalty"]["availablePoints"]), (&json!([]), &json!(0)));
+    assert_eq!(
+        (&view["customer"]["addresses"], &view["loyalty"]["availablePoints"]),
+        (&json!([]), &json!(0))
+    );
     assert!(!view["warnings"].to_string().contains("a test"), "the cause is not told: {view}");
-    assert_eq!(view["requirements"], json!([{ "code": "shipping-option", "path": view["requirements"][0]["path"], "who": "buyer" }]));
+    assert_eq!(
+        view["requirements"],
+        json!([{ "code": "shipping-option", "path": view["requirements"][0]["path"], "who": "buyer" }])
+    );
     let order = buys(&shop, &view).await;
     assert_eq!(order["pricing"]["total"].to_string(), "471.17", "points and codes count as ever");
 }
@@ -78,6 +84,7 @@ async fn preferences_that_cannot_be_read_stop_no_sale() {
     });
     broken.await.expect("written");
     store.close().await;
+    drop(store); // The file is the host's now.
     let shop = Shop { host: Host::start(folder.path(), None), simulator, folder };
     let view = initiate(&shop).await;
     assert_eq!(warned(&view), [("part-failed", "preferences")]);

@@ -98,7 +98,8 @@ fn gapped(bare: &str, example: &str, same_length: bool) -> Option<String> {
     let length = example.chars().filter(char::is_ascii_alphanumeric).count();
     let Some(gap) = gap else { return (length == bare.len()).then(|| bare.to_owned()) };
     let behind = length - gap;
-    let at = if same_length { (length == bare.len()).then_some(gap)? } else { bare.len().checked_sub(behind)? };
+    let at =
+        if same_length { (length == bare.len()).then_some(gap)? } else { bare.len().checked_sub(behind)? };
     let sign = example[gap..].chars().next()?;
     Some(format!("{}{sign}{}", bare.get(..at)?, bare.get(at..)?))
 }
@@ -186,7 +187,11 @@ fn region_faults(address: &Address, format: &Format, tell: &mut impl FnMut(&'sta
         return;
     }
     if region.is_empty() {
-        tell("region", true, format!("missing: an address in {country} needs its state or province{example}"));
+        tell(
+            "region",
+            true,
+            format!("missing: an address in {country} needs its state or province{example}"),
+        );
     } else if !format.regions.is_empty() && format.region(region).is_none() {
         tell("region", false, format!("a state or province of {country} is needed{example}"));
     }
@@ -202,7 +207,11 @@ fn postal_faults(address: &Address, format: &Format, tell: &mut impl FnMut(&'sta
     };
     if code.is_empty() {
         if format.needs.contains('Z') {
-            tell("postal_code", true, format!("missing: an address in {country} needs its postal code{like}"));
+            tell(
+                "postal_code",
+                true,
+                format!("missing: an address in {country} needs its postal code{like}"),
+            );
         }
     } else if format.postal_code(code).is_none() {
         tell("postal_code", false, format!("this is no postal code of {country}; one is needed{like}"));
@@ -260,7 +269,10 @@ mod tests {
             assert_eq!(made.country, country.to_uppercase());
         }
         let made = address("us", "california", "94105");
-        assert_eq!((made.street.as_slice(), made.city.as_str()), (&["1 Main St".to_owned()][..], "San Francisco"));
+        assert_eq!(
+            (made.street.as_slice(), made.city.as_str()),
+            (&["1 Main St".to_owned()][..], "San Francisco")
+        );
         for (country, typed, code) in [
             ("us", "us-ca", "CA"),
             ("US", "ny", "NY"),

@@ -38,7 +38,8 @@ pub fn put_address(customer: &mut Customer, wanted: SavedAddress, new_id: &str) 
     let place = match at {
         Some(at) => {
             let known = &mut book[at];
-            *known = SavedAddress { id: known.id.clone(), default: known.default && known.kind == kind, ..wanted };
+            *known =
+                SavedAddress { id: known.id.clone(), default: known.default && known.kind == kind, ..wanted };
             at
         }
         None if book.len() >= ADDRESSES_MAX => return Put::Full,
@@ -142,7 +143,9 @@ fn digit(c: char) -> Option<u32> {
 
 fn is_card(digits: &[u32]) -> bool {
     // Numbers that begin with 0, 1, 7, 8 or 9 are of airlines, telephones and nobody.
-    CARD_DIGITS.contains(&digits.len()) && digits.first().is_some_and(|first| (2..=6).contains(first)) && luhn(digits)
+    CARD_DIGITS.contains(&digits.len())
+        && digits.first().is_some_and(|first| (2..=6).contains(first))
+        && luhn(digits)
 }
 
 fn luhn(digits: &[u32]) -> bool {
@@ -211,7 +214,9 @@ mod tests {
             put_method(&mut jane, method(&format!("tok_{n}"), false), &n.to_string());
         }
         assert_eq!(put_method(&mut jane, method("tok_more", false), "x"), Put::Full);
-        assert!(matches!(put_method(&mut jane, method("tok_3", true), "x"), Put::Known(saved) if saved.id == "3"));
+        assert!(
+            matches!(put_method(&mut jane, method("tok_3", true), "x"), Put::Known(saved) if saved.id == "3")
+        );
         let one: Vec<&SavedMethod> = jane.payment_methods.iter().filter(|saved| saved.default).collect();
         assert_eq!((one.len(), one[0].id.as_str()), (1, "3"));
     }

@@ -35,7 +35,7 @@ pub mod trial;
 
 pub use shop::{
     Allowance, CAMPAIGN_PROMOTIONS_MAX, CARDS_ISSUED_MAX, CART_ABANDONED, CHECKOUT, CODES_MAX,
-    COMMANDS_KEPT_US, CardIssue, CheckoutContext, CodesWanted, CustomerRecord, FEEDBACK_CHARS_MAX, PartWarning, Feedback, IssuedCard, ItemWanted, Loyalty, ParcelCommand, Phase,
-    ProductFeedback, Reservation, Review, SessionView, Shop, ShopError, ShortItem, Shown, StockChange,
-    SubmitRequest, Tracking, Unusable,
+    COMMANDS_KEPT_US, CardIssue, CheckoutContext, CodesWanted, CustomerRecord, FEEDBACK_CHARS_MAX, Feedback,
+    IssuedCard, ItemWanted, Loyalty, ParcelCommand, PartWarning, Phase, ProductFeedback, Reservation, Review,
+    SessionView, Shop, ShopError, ShortItem, Shown, StockChange, SubmitRequest, Tracking, Unusable,
 };

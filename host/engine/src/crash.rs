@@ -54,10 +54,11 @@ pub fn planned(name: &str) -> Option<Planned> {
         static PARTS: OnceLock<Vec<(String, Planned)>> = OnceLock::new();
         let parts = PARTS.get_or_init(|| {
             let text = std::env::var("TILL_FAIL_AT").unwrap_or_default();
-            let parts = text.split(',').filter(|part| !part.is_empty()).map(|part| match part.split_once(':') {
-                Some((name, "hangs")) => (name.to_owned(), Planned::Hangs),
-                _ => (part.to_owned(), Planned::Fails),
-            });
+            let parts =
+                text.split(',').filter(|part| !part.is_empty()).map(|part| match part.split_once(':') {
+                    Some((name, "hangs")) => (name.to_owned(), Planned::Hangs),
+                    _ => (part.to_owned(), Planned::Fails),
+                });
             parts.collect()
         });
         parts.iter().find(|(part, _)| part == name).map(|(_, how)| *how)

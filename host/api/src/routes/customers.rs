@@ -128,7 +128,8 @@ pub(crate) async fn put_wants(
 /// The caller's own record. A guest has none.
 fn account(caller: &Caller) -> Result<(&str, &str), Problem> {
     if Caller::is_guest(&caller.sub) {
-        let detail = "a guest keeps no addresses and no payment methods; sign in, or send them with the checkout";
+        let detail =
+            "a guest keeps no addresses and no payment methods; sign in, or send them with the checkout";
         return Err(Problem::new(Code::NoAccount, detail));
     }
     Ok((&caller.merchant, &caller.sub))

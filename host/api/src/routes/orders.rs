@@ -45,7 +45,10 @@ pub(crate) async fn list(
 fn filter(query: &mut Query) -> Result<OrderFilter, Problem> {
     let status = query.text("status").unwrap_or_default().to_owned();
     if status.len() > 64 || !status.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') {
-        return Err(Problem::field("status", "a status as orders tell it is needed, for example `CONFIRMED`"));
+        return Err(Problem::field(
+            "status",
+            "a status as orders tell it is needed, for example `CONFIRMED`",
+        ));
     }
     let day_us = |query: &mut Query, name, days_on: i64| {
         let Some(text) = query.text(name) else { return Ok(None) };

@@ -167,7 +167,8 @@ pub(crate) struct ContextOut {
 impl ContextOut {
     pub(crate) fn new(context: &CheckoutContext, settings: &Settings) -> ContextOut {
         let CheckoutContext { customer, points, preferences, now_us } = context;
-        let BookOut { addresses, payment_methods, preferences } = BookOut::new(customer, preferences, *now_us);
+        let BookOut { addresses, payment_methods, preferences } =
+            BookOut::new(customer, preferences, *now_us);
         let loyalty = PointsInShortOut::new(*points, customer, settings);
         ContextOut { customer_id: customer.id.clone(), addresses, payment_methods, preferences, loyalty }
     }
@@ -293,7 +294,9 @@ mod tests {
 
     #[test]
     fn an_average_is_rounded_half_to_even() {
-        for (sum, count, made) in [(10, 4, 2), (30, 4, 8), (7, 3, 2), (8, 3, 3), (0, 0, 0), (47_117, 1, 47_117)] {
+        for (sum, count, made) in
+            [(10, 4, 2), (30, 4, 8), (7, 3, 2), (8, 3, 3), (0, 0, 0), (47_117, 1, 47_117)]
+        {
             assert_eq!(average(sum, count), made, "{sum} / {count}");
         }
     }

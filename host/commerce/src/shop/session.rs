@@ -16,11 +16,11 @@ use uuid::Uuid;
 use super::parts::{Surroundings, omitted};
 use super::review::REVIEW;
 use super::{CHECKOUT, Phase, SessionView, Shop, ShopError, SubmitRequest};
+use crate::cart;
 use crate::checkout::context::{ClientInputs, INPUTS, Session};
 use crate::checkout::order_from_row;
 use crate::quote::{Inputs, Quote, requirements, unpriced};
 use crate::settings::{NotificationSettings, Settings};
-use crate::cart;
 
 /// Times a submit is tried again after another command came in between.
 const RACES_MAX: u32 = 8;

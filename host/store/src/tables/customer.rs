@@ -35,12 +35,7 @@ pub struct CartLeft {
 impl Tx {
     /// Holds a customer for this transaction, so that the record is read and written by one at a time; one that nobody
     /// knows yet gets the body `new`. Gives the body.
-    pub async fn hold_customer(
-        &mut self,
-        merchant: &str,
-        id: &str,
-        new: &str,
-    ) -> Result<String, StoreError> {
+    pub async fn hold_customer(&mut self, merchant: &str, id: &str, new: &str) -> Result<String, StoreError> {
         let sql = "INSERT INTO customer (merchant, id, body, orders, points, points_held, lifetime) VALUES ($1,$2,$3,0,0,0,0) ON CONFLICT (merchant, id) DO UPDATE SET body = customer.body RETURNING body";
         let row = self.row(sql, &[P::T(merchant), P::T(id), P::T(new)]).await?;
         row.map_or(Err(StoreError::Conflict), |row| row.text(0))
@@ -72,7 +67,12 @@ impl Tx {
         let rows = self.rows(sql, &params).await?;
         rows.iter()
             .map(|row| {
-                Ok(CustomerFound { id: row.text(0)?, body: row.text(1)?, orders: row.int(2)?, points: row.int(3)? })
+                Ok(CustomerFound {
+                    id: row.text(0)?,
+                    body: row.text(1)?,
+                    orders: row.int(2)?,
+                    points: row.int(3)?,
+                })
             })
             .collect()
     }
@@ -118,8 +118,7 @@ impl Tx {
         since_us: i64,
     ) -> Result<bool, StoreError> {
         let sql = "SELECT i.uid FROM wf_instance i JOIN wf_ready r ON r.merchant = i.merchant AND r.uid = i.uid WHERE i.merchant = $1 AND i.subject = $2 AND i.workflow = $3 AND (i.state <> $4 OR i.updated_us >= $5) LIMIT 1";
-        let params =
-            [P::T(merchant), P::T(customer), P::T(workflow), P::T(rests), P::I(since_us)];
+        let params = [P::T(merchant), P::T(customer), P::T(workflow), P::T(rests), P::I(since_us)];
         Ok(self.row(sql, &params).await?.is_some())
     }
 }

@@ -28,7 +28,9 @@ async fn a_customer_is_written_by_one_at_a_time_and_found_by_id_and_mail() {
         store
             .transact(|tx| {
                 Box::pin(async move {
-                    for (id, email) in [("CUST-2", "john@example.com"), ("x-3", ""), ("%", "jane_%@x.example")] {
+                    for (id, email) in
+                        [("CUST-2", "john@example.com"), ("x-3", ""), ("%", "jane_%@x.example")]
+                    {
                         tx.hold_customer(MERCHANT, id, "{}").await?;
                         tx.set_customer(MERCHANT, id, "{}", email).await?;
                     }
@@ -86,14 +88,21 @@ async fn a_cart_is_left_once_for_each_of_its_versions() {
             let rows = tx.carts_left(MERCHANT, before_us, after, limit).await.unwrap();
             rows.into_iter().map(|row| row.id).collect()
         };
-        assert_eq!(left(300, (i64::MIN, ""), 10).await, ["c1", "c2"], "one that was touched later is not left");
+        assert_eq!(
+            left(300, (i64::MIN, ""), 10).await,
+            ["c1", "c2"],
+            "one that was touched later is not left"
+        );
         assert_eq!(left(301, (i64::MIN, ""), 1).await, ["c1"]);
         assert_eq!(left(301, (100, "c1"), 10).await, ["c2", "c3"], "pages go on where they ended");
         // Ten at one time: one of them tells it.
         let take = |_| {
             let store = store.clone();
             async move {
-                store.transact(|tx| Box::pin(async move { tx.leave_cart(MERCHANT, "c1", 1).await })).await.unwrap()
+                store
+                    .transact(|tx| Box::pin(async move { tx.leave_cart(MERCHANT, "c1", 1).await }))
+                    .await
+                    .unwrap()
             }
         };
         let told = futures::future::join_all((0..10).map(take)).await;

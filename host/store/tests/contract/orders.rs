@@ -90,7 +90,11 @@ async fn a_customers_orders_come_in_pages_by_status_and_time() {
             (&between, (i64::MAX, ""), 10, &["p3", "p2"]),
         ] {
             let rows = tx.orders(MERCHANT, "jane", filter, before, limit).await.unwrap();
-            assert_eq!(rows.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ids, "{filter:?} {before:?}");
+            assert_eq!(
+                rows.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(),
+                ids,
+                "{filter:?} {before:?}"
+            );
         }
     }
 }
