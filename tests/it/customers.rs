@@ -179,8 +179,12 @@ async fn a_token_is_kept_and_a_card_number_never_is() {
         all["paymentMethods"].as_array().expect("a list").iter().filter(|one| one["isDefault"] == true);
     assert_eq!(defaults.map(|one| &one["id"]).collect::<Vec<_>>(), [&made["id"]]);
 
-    // It pays.
+    // Nor is it taken where a checkout takes the id of a method.
     let session = shop.session().await;
+    let typed = submit_body(&session, "4242424242424242");
+    let answer = shop.call("POST", "/api/v1/checkout/submit", Some(&typed)).await;
+    assert_eq!((answer.0, wrong_fields(&answer.1)), (422, vec!["paymentMethod.id"]), "{}", answer.1);
+    // It pays.
     let submit = submit_body(&session, made["id"].as_str().expect("an id"));
     assert_eq!(shop.call("POST", "/api/v1/checkout/submit", Some(&submit)).await.0, 201);
     let path = format!("{WALLET}/{}", made["id"].as_str().expect("an id"));

@@ -188,8 +188,10 @@ pub(crate) fn customer_in(fields: &mut Fields<'_>, id: &str) -> (Customer, i64) 
     let payment_methods = fields.list("paymentMethods", |saved| {
         let (id, kind, token) = (saved.text("id"), saved.text("type"), saved.text("token"));
         let token = saved.need("token", token);
-        if looks_like_card(&token) {
-            saved.wrong("token", CARD_NUMBER);
+        for (name, text) in [("id", id.as_deref()), ("token", Some(token.as_str()))] {
+            if text.is_some_and(looks_like_card) {
+                saved.wrong(name, CARD_NUMBER);
+            }
         }
         let expires = expiry(saved);
         SavedMethod {

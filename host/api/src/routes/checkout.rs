@@ -10,6 +10,7 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Map, Value, json as value};
 use till_commerce::address;
+use till_commerce::customer::looks_like_card;
 use till_commerce::gift_card::{self, CARDS_MAX};
 use till_commerce::quote::Address;
 use till_commerce::{CHECKOUT, Phase, SessionView, SubmitRequest};
@@ -21,6 +22,7 @@ use till_model::money::Currency;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::admin::CARD_NUMBER;
 use super::{json, tagged, with};
 use crate::App;
 use crate::auth::Caller;
@@ -200,6 +202,9 @@ pub(crate) fn choices(fields: &mut Fields<'_>) -> Map<String, Value> {
     put("billing_address", place(fields.object("billingAddress", address)), Value::Null);
     let method = fields.object("paymentMethod", |method| {
         let id = method.text("id");
+        if id.as_deref().is_some_and(looks_like_card) {
+            method.wrong("id", CARD_NUMBER);
+        }
         // Told by the wallet; taken because clients send back what they were given.
         method.text("type");
         method.need("id", id)

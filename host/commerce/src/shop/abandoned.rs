@@ -18,6 +18,8 @@ use crate::catalog::{self, parse};
 pub const CART_ABANDONED: &str = "cart.abandoned";
 /// Carts that are looked at in one turn of the sweep.
 const AT_ONCE: i64 = 100;
+/// The setting without which nothing is told.
+const SETTING: &str = "abandoned_after_s";
 /// State of a checkout in which nothing is asked for.
 const RESTS: &str = "editable";
 
@@ -25,7 +27,7 @@ impl Shop {
     /// Tells carts that nobody has touched for as long as their merchants say. Gives how many were told.
     pub async fn tell_abandoned(&self) -> Result<usize, ShopError> {
         let now_us = self.now_us();
-        let merchants = self.store.read().await?.merchants().await?;
+        let merchants = self.store.read().await?.merchants_saying(SETTING).await?;
         let mut told = 0;
         for merchant in merchants {
             let Some(seconds) = self.settings(&merchant).await?.carts.abandoned_after_s else { continue };
@@ -38,7 +40,15 @@ impl Shop {
                 let Some(last) = some.last() else { break };
                 after = (last.updated_us, last.id.clone());
                 for cart in some {
-                    told += usize::from(self.tell_left(&merchant, cart, before_us, now_us).await?);
+                    let id = cart.id.clone();
+                    match self.tell_left(&merchant, cart, before_us, now_us).await {
+                        Ok(done) => told += usize::from(done),
+                        // One odd cart must not keep those behind it.
+                        Err(ShopError::Store(error @ StoreError::Corrupt(_))) => {
+                            tracing::error!(merchant, cart = id, %error, "tell a cart that was left");
+                        }
+                        Err(error) => return Err(error),
+                    }
                 }
             }
         }

@@ -117,7 +117,7 @@ impl Tx {
         (workflow, rests): (&str, &str),
         since_us: i64,
     ) -> Result<bool, StoreError> {
-        let sql = "SELECT i.uid FROM wf_instance i JOIN wf_ready r ON r.merchant = i.merchant AND r.uid = i.uid WHERE i.merchant = $1 AND i.subject = $2 AND i.workflow = $3 AND (i.state <> $4 OR i.updated_us >= $5) LIMIT 1";
+        let sql = "SELECT i.uid FROM wf_instance i JOIN wf_ready r ON r.merchant = i.merchant AND r.uid = i.uid WHERE i.merchant = $1 AND i.subject = $2 AND i.subject <> '' AND i.workflow = $3 AND (i.state <> $4 OR i.updated_us >= $5) LIMIT 1";
         let params = [P::T(merchant), P::T(customer), P::T(workflow), P::T(rests), P::I(since_us)];
         Ok(self.row(sql, &params).await?.is_some())
     }

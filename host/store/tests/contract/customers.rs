@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{MERCHANT, stores};
+use till_engine::ports::Clock as _;
+
+use super::{Bench, MERCHANT, stores};
 
 #[tokio::test]
 async fn a_customer_is_written_by_one_at_a_time_and_found_by_id_and_mail() {
@@ -119,5 +121,43 @@ async fn a_cart_is_left_once_for_each_of_its_versions() {
         });
         changed.await.unwrap();
         assert_eq!(left(401, (i64::MIN, ""), 10).await, ["c3", "c1"], "a change counts anew");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_has_something_under_way_until_it_rests_or_has_ended() {
+    for (store, _guard) in stores().await {
+        let till = Bench::new(Arc::new(store)).await;
+        till.stock(1).await;
+        let uid = till.start("a").await;
+        till.at(uid, "wait").await;
+        let under_way = async |customer: &str, rests: &str, since_us: i64| {
+            let mut tx = till.store.read().await.unwrap();
+            tx.under_way(MERCHANT, customer, ("toy", rests), since_us).await.unwrap()
+        };
+        let later = till.clock.now_us() + 1;
+        assert!(!under_way("s", "wait", later).await, "it rests");
+        assert!(under_way("s", "wait", 0).await, "it rests, and was changed since");
+        assert!(under_way("s", "editable", later).await, "it is in another state");
+        assert!(!under_way("t", "editable", 0).await && !under_way("", "editable", 0).await);
+        till.go(uid, "1").await;
+        till.at(uid, "done").await;
+        assert!(!under_way("s", "wait", 0).await, "it has ended");
+    }
+}
+
+#[tokio::test]
+async fn merchants_are_found_by_what_their_settings_say() {
+    for (store, _guard) in stores().await {
+        let put = store.transact(|tx| {
+            Box::pin(async move {
+                tx.put_setting("says-it", r#"{"carts":{"sought_s":60}}"#, 1).await?;
+                tx.put_setting("says-less", r#"{"carts":{}}"#, 1).await?;
+                tx.put_setting("says-something-alike", r#"{"channel":"sought_s"}"#, 1).await
+            })
+        });
+        put.await.unwrap();
+        let mut tx = store.read().await.unwrap();
+        assert_eq!(tx.merchants_saying("sought_s").await.unwrap(), ["says-it"]);
     }
 }
