@@ -308,7 +308,8 @@ pub(crate) fn wallet_method(fields: &mut Fields<'_>, now_us: i64) -> SavedMethod
     };
     let (kind, token) = (needed("type", KIND_CHARS_MAX), needed("token", TOKEN_CHARS_MAX));
     let last4 = fields.text("last4").unwrap_or_default();
-    if !last4.is_empty() && !(last4.len() == 4 && last4.bytes().all(|byte| byte.is_ascii_digit())) {
+    let four = last4.len() == 4 && last4.bytes().all(|byte| byte.is_ascii_digit());
+    if !four && !last4.is_empty() {
         fields.wrong("last4", "the last four digits are needed, and no more");
     }
     let saved = SavedMethod {

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use till_engine::ports::Clock as _;
-
 use super::{Bench, MERCHANT, stores};
 
 #[tokio::test]
@@ -135,7 +133,7 @@ async fn a_customer_has_something_under_way_until_it_rests_or_has_ended() {
             let mut tx = till.store.read().await.unwrap();
             tx.under_way(MERCHANT, customer, ("toy", rests), since_us).await.unwrap()
         };
-        let later = till.clock.now_us() + 1;
+        let later = till.runner.clock().now_us() + 1;
         assert!(!under_way("s", "wait", later).await, "it rests");
         assert!(under_way("s", "wait", 0).await, "it rests, and was changed since");
         assert!(under_way("s", "editable", later).await, "it is in another state");
