@@ -113,27 +113,46 @@ fn one_default<T>(
     }
 }
 
-/// Whether a text has what looks like the number of a payment card in it: 12 to 19 digits, with or without gaps, that
-/// begin as card numbers do and whose check digit is right; or nothing but so many digits. Such a text is never kept.
+/// Whether a text has what looks like the number of a payment card in it: a word of 12 to 19 digits, with or without gaps,
+/// that begins as card numbers do and whose check digit is right; or nothing but so many digits. Such a text is never
+/// kept. Digits within a longer word, as ids have them, are no number.
 #[must_use]
 pub fn looks_like_card(text: &str) -> bool {
     let mut digits: Vec<u32> = Vec::new();
-    let mut others = false;
-    let mut found = false;
+    let (mut others, mut found) = (false, false);
+    // What stands right before the first digit and right behind the last one; the character before this one.
+    let (mut left, mut right, mut before) = (' ', ' ', ' ');
     for c in text.chars().chain(['\n']) {
-        match digit(c) {
-            Some(digit) => digits.push(digit),
-            None if matches!(c, ' ' | '-' | '.' | '\u{a0}' | '\u{2010}'..='\u{2015}') => {}
-            None => {
-                found |= is_card(&digits);
-                others |= c != '\n';
+        if let Some(digit) = digit(c) {
+            if digits.is_empty() {
+                left = before;
+            }
+            digits.push(digit);
+        } else {
+            if digit(before).is_some() {
+                right = c;
+            }
+            if !is_gap(c) {
+                found |= !is_inside(left) && !is_inside(right) && is_card(&digits);
                 if c != '\n' {
+                    others = true;
                     digits.clear();
                 }
             }
         }
+        before = c;
     }
     found || (!others && CARD_DIGITS.contains(&digits.len()))
+}
+
+/// What people put between groups of digits.
+fn is_gap(c: char) -> bool {
+    matches!(c, ' ' | '-' | '.' | '\u{a0}' | '\u{2010}'..='\u{2015}')
+}
+
+/// A neighbour of digits that makes them a part of something longer.
+fn is_inside(neighbour: char) -> bool {
+    neighbour.is_alphanumeric() || neighbour == '-'
 }
 
 /// A digit of Latin text, also in the full width of East Asian text.
@@ -222,6 +241,15 @@ mod tests {
     }
 
     #[test]
+    fn ids_are_no_card_numbers() {
+        for _ in 0..20_000 {
+            let id = uuid::Uuid::now_v7();
+            assert!(!looks_like_card(&format!("pm_{}", id.simple())), "{id}");
+            assert!(!looks_like_card(&id.to_string()), "{id}");
+        }
+    }
+
+    #[test]
     fn a_card_number_is_seen_in_every_disguise_and_tokens_are_left_alone() {
         for card in [
             "4242424242424242",
@@ -229,6 +257,7 @@ mod tests {
             "4242-4242-4242-4242",
             "3782 822463 10005",
             "my card: 5555555555554444.",
+            "card 3782-822463-10005, thanks",
             "tok_4242424242424242",
             "４２４２４２４２４２４２４２４２",
             "4242424242424241", // Wrong check digit, and yet nothing but a number.
@@ -241,6 +270,9 @@ mod tests {
             "pm_1NqLzK2eZvKYlo2C0kR5wX9t",
             "tok_4242424242424241",
             "8ac7a4a1-7b1f-4f3e-9d2c-1234567890ab",
+            "8ac7a4a1-7b1f-4f3e-9d2c-424242424242",
+            "pm_01a4242424242424242c70b8f1e2d3c4b5",
+            "x4242424242424242",
             "4242",
             "2027-09",
             "",
