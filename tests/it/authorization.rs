@@ -59,6 +59,8 @@ const NO_SCOPES: [&str; 5] = ["administrator", "*", "operator:read", "catalog:wr
 const TURN: &str = r#"{"slot":"pricing","sharePpm":50000}"#;
 const HOOK: &str = r#"{"url":"https://hooks.example.com/a","topics":["*"]}"#;
 
+const PLACE: &str = r#"{"type":"shipping","street":"1 Main St","city":"Boston","state":"MA","zipCode":"02108","country":"US"}"#;
+
 const WORDS: &str = r#"{"subject":"a","text":"a","html":"a","sms":"a"}"#;
 
 /// Method and path, who may call it, what ids of others are, and a body that is read as far as the id. `{…}` in path
@@ -116,6 +118,16 @@ const ROUTES: &[(&str, Who, Id, &str)] = &[
     ("GET /api/v1/notifications", Shopper, Id::None, ""),
     ("POST /api/v1/notifications/read", Shopper, Id::None, ""),
     ("POST /api/v1/notifications/{notification}/read", Shopper, Customers, ""),
+    ("GET /api/v1/customers/me", Shopper, Id::None, ""),
+    ("GET /api/v1/customers/me/checkout-context", Shopper, Id::None, ""),
+    ("GET /api/v1/customers/me/addresses", Shopper, Id::None, ""),
+    ("POST /api/v1/customers/me/addresses", Shopper, Id::None, PLACE),
+    ("GET /api/v1/customers/me/addresses/{address}", Shopper, Customers, ""),
+    ("PUT /api/v1/customers/me/addresses/{address}", Shopper, Customers, PLACE),
+    ("DELETE /api/v1/customers/me/addresses/{address}", Shopper, Customers, ""),
+    ("GET /api/v1/customers/me/payment-methods", Shopper, Id::None, ""),
+    ("POST /api/v1/customers/me/payment-methods", Shopper, Id::None, r#"{"type":"card","token":"tok_a"}"#),
+    ("DELETE /api/v1/customers/me/payment-methods/{method}", Shopper, Customers, ""),
     ("GET /api/v1/customers/me/preferences", Shopper, Id::None, ""),
     ("PUT /api/v1/customers/me/preferences", Shopper, Id::None, "{}"),
     ("GET /api/v1/workflows/instances", Shopper, Id::None, ""),
@@ -222,6 +234,8 @@ const ROUTES: &[(&str, Who, Id, &str)] = &[
         Id::None,
         r#"{"sku":"SKU-ABC-001","name":"Another","price":1}"#,
     ),
+    ("GET /api/v1/admin/customers", reads!("customers"), Id::None, ""),
+    ("GET /api/v1/admin/customers/{customer}", reads!("customers"), Merchants, ""),
     ("PUT /api/v1/admin/customers/{customer}", changes!("customers"), Id::None, r#"{"points":9}"#),
     ("PUT /api/v1/admin/stock/{sku}/{warehouse}", changes!("inventory"), Id::None, r#"{"onHand":0}"#),
     ("GET /api/v1/inventory/{sku}", Shopper, Merchants, ""),
@@ -482,6 +496,8 @@ async fn furnish(shop: &Shop) -> Things {
         ("sku", "SKU-ABC-001".to_owned()),
         ("warehouse", "US-WEST-01".to_owned()),
         ("customer", CUSTOMER.to_owned()),
+        ("address", "ADDR-001".to_owned()),
+        ("method", "PM-002".to_owned()),
         ("itemId", text(&cart["cart"]["items"][0]["id"])),
         ("sessionId", session),
         ("order", order),

@@ -1,5 +1,6 @@
 //! Tests of the whole shop, in one binary. Each test is a sentence and has a shop of its own.
 
+mod abandoned;
 mod access;
 mod analytics;
 mod authorization;
@@ -11,7 +12,9 @@ mod compile;
 mod components;
 mod contract;
 mod crash;
+mod customers;
 mod definition;
+mod degraded;
 mod edge;
 mod events;
 mod expiry;

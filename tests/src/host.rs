@@ -33,6 +33,15 @@ pub fn binary() -> PathBuf {
 impl Host {
     /// Starts it on a free port over the database in `folder`; `crash_at` names the point where it aborts.
     pub fn start(folder: &Path, crash_at: Option<&str>) -> Host {
+        Host::start_with(folder, crash_at.map(|point| ("TILL_CRASH_AT", point)))
+    }
+
+    /// Starts it so that parts of a checkout's answer fail (`loyalty`) or never come (`loyalty:hangs`).
+    pub fn start_failing(folder: &Path, parts: &str) -> Host {
+        Host::start_with(folder, Some(("TILL_FAIL_AT", parts)))
+    }
+
+    fn start_with(folder: &Path, plan: Option<(&str, &str)>) -> Host {
         let config = folder.join("till.toml");
         let cache = crate::code_cache();
         let more = std::fs::read_to_string(folder.join(MORE)).unwrap_or_default();
@@ -48,8 +57,8 @@ impl Host {
             .env("RUST_LOG", "error")
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
-        if let Some(point) = crash_at {
-            command.env("TILL_CRASH_AT", point);
+        if let Some((name, value)) = plan {
+            command.env(name, value);
         }
         let mut process = command.spawn().expect("the host starts");
         let mut line = String::new();

@@ -77,6 +77,8 @@ codes! {
         "The gateway's component could not verify the webhook over its raw bytes. Check the signing secret of the gateway's binding."
     Forbidden "forbidden" 403 "The token does not allow this"
         "The token is valid and lacks a scope. `detail` names the scope."
+    NoAccount "no-account" 403 "A guest has no account"
+        "The token is a guest's, and guests keep nothing with the shop. Sign in and send the customer's token, or send what is needed with the checkout."
     NotFound "not-found" 404 "There is no such thing"
         "The id is unknown, or belongs to another merchant or customer; which of them is never told."
     GiftCardUnknown "gift-card-unknown" 404 "The gift card is not known"

@@ -430,6 +430,11 @@ impl<'b> Fields<'b> {
         value.unwrap_or_default()
     }
 
+    /// Whether the field is there and is not `null`.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.given.iter().any(|(given, raw)| given == name && raw.get() != "null")
+    }
+
     /// Names of the fields asked for so far.
     #[cfg(test)]
     pub(crate) fn known(&self) -> &[&'static str] {

@@ -24,7 +24,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 
 use crate::read::Fields;
-use crate::routes::{admin, cart, checkout, components, products, workflows};
+use crate::routes::{admin, cart, checkout, components, customers, products, workflows};
 use crate::{App, Auth, Claims, Metrics, router};
 
 /// 2024-08-10T14:30:00Z.
@@ -479,6 +479,12 @@ fn request_bodies_are_described_as_they_are_read() {
     });
     check::<products::ProductIn>(|f| {
         let _ = products::product_in(f, "id", usd);
+    });
+    check::<customers::BookAddressIn>(|f| {
+        let _ = customers::book_address(f, "");
+    });
+    check::<customers::WalletMethodIn>(|f| {
+        let _ = customers::wallet_method(f, 0);
     });
     check::<admin::CustomerIn>(|f| {
         let _ = admin::customer_in(f, "id");

@@ -274,6 +274,9 @@ fn standard() -> String {
 pub struct Customer {
     /// Id, for example `CUST-12345`.
     pub id: String,
+    /// For people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
     /// Mail address.
     #[serde(default)]
     pub email: String,
@@ -336,6 +339,21 @@ pub struct SavedMethod {
     pub expires: Option<String>,
 }
 
+impl SavedMethod {
+    /// Its last month is over.
+    #[must_use]
+    pub fn has_expired(&self, now_us: i64) -> bool {
+        self.expires.as_deref().is_some_and(|expires| is_past(expires, now_us))
+    }
+}
+
+/// Whether a month such as `2027-09` is over, in UTC.
+#[must_use]
+pub fn is_past(month: &str, now_us: i64) -> bool {
+    let now = jiff::Timestamp::from_microsecond(now_us).unwrap_or_default();
+    month < now.to_zoned(jiff::tz::TimeZone::UTC).strftime("%Y-%m").to_string().as_str()
+}
+
 impl Customer {
     /// With the tier that so many points earned in all reach, where they reach one.
     #[must_use]
@@ -350,6 +368,7 @@ impl Customer {
     pub fn unknown(id: &str) -> Customer {
         Customer {
             id: id.to_owned(),
+            name: String::new(),
             email: String::new(),
             phone: String::new(),
             groups: vec![],

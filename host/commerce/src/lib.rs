@@ -17,10 +17,12 @@
 //! ```
 
 pub mod access;
+pub mod address;
 pub mod ask;
 pub mod cart;
 pub mod catalog;
 pub mod checkout;
+pub mod customer;
 pub mod events;
 pub mod fulfilment;
 pub mod gift_card;
@@ -33,9 +35,9 @@ mod shop;
 pub mod trial;
 
 pub use shop::{
-    Allowance, ApiKey, AuditFilter, AuditRow, CAMPAIGN_PROMOTIONS_MAX, CARDS_ISSUED_MAX, CHECKOUT, CODES_MAX,
-    COMMANDS_KEPT_US, CardIssue, CodesWanted, FEEDBACK_CHARS_MAX, Feedback, IssuedCard, ItemWanted,
-    KeyHolder, KeyWanted, Loyalty, ParcelCommand, Phase, ProductFeedback, Reservation, Review, Role,
-    SessionView, Shop, ShopError, ShortItem, Shown, StockChange, SubmitRequest, Tracking, Unusable,
-    is_api_key, is_guest,
+    Allowance, ApiKey, AuditFilter, AuditRow, CAMPAIGN_PROMOTIONS_MAX, CARDS_ISSUED_MAX, CART_ABANDONED,
+    CHECKOUT, CODES_MAX, COMMANDS_KEPT_US, CardIssue, CheckoutContext, CodesWanted, CustomerRecord,
+    FEEDBACK_CHARS_MAX, Feedback, IssuedCard, ItemWanted, KeyHolder, KeyWanted, Loyalty, ParcelCommand,
+    PartWarning, Phase, ProductFeedback, Reservation, Review, Role, SessionView, Shop, ShopError, ShortItem,
+    Shown, StockChange, SubmitRequest, Tracking, Unusable, is_api_key, is_guest,
 };

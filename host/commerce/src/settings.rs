@@ -52,6 +52,8 @@ pub struct Settings {
     pub order_number_prefix: String,
     /// Sizes that a cart may have.
     pub limits: CartLimits,
+    /// When a cart counts as left.
+    pub carts: CartSettings,
     /// How often a customer may call the cart and the checkout.
     pub rate: RateSettings,
     /// What happens with orders.
@@ -337,6 +339,19 @@ pub enum CaptureMode {
     OneStep,
 }
 
+/// When a cart counts as left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CartSettings {
+    /// After so many seconds without a change `cart.abandoned` is told, once; none: never. Whoever writes to people about
+    /// what they did not buy needs their consent, so nothing is told unless the merchant asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub abandoned_after_s: Option<u32>,
+}
+
+/// A shopper who is away for less than a minute has not left; a cart of a year ago is history.
+const ABANDONED_AFTER_S: std::ops::RangeInclusive<u32> = 60..=365 * 24 * 3600;
+
 /// Sizes that a cart may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -368,6 +383,7 @@ impl Default for Settings {
             hold_ttl_s: 15 * 60,
             order_number_prefix: "ORD".to_owned(),
             limits: CartLimits::default(),
+            carts: CartSettings::default(),
             rate: RateSettings::default(),
             orders: OrderSettings::default(),
             inventory: InventorySettings::default(),
@@ -501,6 +517,11 @@ impl Settings {
                         .all(|(name, at)| name.len() <= 32 && at.is_on_the_globe()),
                 "inventory.centroids",
                 "at most 100, with names of at most 32 bytes, `lat_e6` within 90000000 and `lon_e6` within 180000000",
+            ),
+            (
+                self.carts.abandoned_after_s.is_none_or(|seconds| ABANDONED_AFTER_S.contains(&seconds)),
+                "carts.abandoned_after_s",
+                "60 to 31536000 seconds",
             ),
             (self.limits.quantity_max > 0, "limits.quantity_max", "at least 1"),
             ((1..=3_600).contains(&self.rate.window_s), "rate.window_s", "1 to 3600 seconds"),

@@ -34,3 +34,38 @@ pub fn point(name: &str) {
     #[cfg(not(debug_assertions))]
     let _ = name;
 }
+
+/// How a part goes wrong because a test wants it so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Planned {
+    /// It fails.
+    Fails,
+    /// It never answers.
+    Hangs,
+}
+
+/// Whether the environment says that a part goes wrong: `TILL_FAIL_AT=loyalty,preferences:hangs`. As [`point`], only in
+/// builds with debug assertions.
+#[inline]
+#[must_use]
+pub fn planned(name: &str) -> Option<Planned> {
+    #[cfg(debug_assertions)]
+    {
+        static PARTS: OnceLock<Vec<(String, Planned)>> = OnceLock::new();
+        let parts = PARTS.get_or_init(|| {
+            let text = std::env::var("TILL_FAIL_AT").unwrap_or_default();
+            let parts =
+                text.split(',').filter(|part| !part.is_empty()).map(|part| match part.split_once(':') {
+                    Some((name, "hangs")) => (name.to_owned(), Planned::Hangs),
+                    _ => (part.to_owned(), Planned::Fails),
+                });
+            parts.collect()
+        });
+        parts.iter().find(|(part, _)| part == name).map(|(_, how)| *how)
+    }
+    #[cfg(not(debug_assertions))]
+    {
+        let _ = name;
+        None
+    }
+}

@@ -27,6 +27,8 @@ const TELL_EVERY: Duration = Duration::from_millis(200);
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 /// Points expire by the day: an hour late is early enough.
 const POINTS_EVERY: Duration = Duration::from_secs(3600);
+/// A shopper who left half a minute ago has left no less than one who left just now.
+const LEFT_EVERY: Duration = Duration::from_secs(30);
 /// How often freed memory goes back to the system.
 const GIVE_BACK_EVERY: Duration = Duration::from_secs(1);
 /// How often remembered commands, and components, tables, uploads and differences are looked through for old ones.
@@ -162,6 +164,7 @@ pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
     });
     let expire = tokio::spawn(expire(house.shop.clone()));
     let points = tokio::spawn(expire_points(house.shop.clone()));
+    let left = tokio::spawn(tell_abandoned(house.shop.clone()));
     let tell = tokio::spawn(tell(house.events.clone(), house.shop.clone()));
     let deliver = tokio::spawn(deliver(house.events.clone()));
     let tidy = tokio::spawn(async {
@@ -181,6 +184,7 @@ pub async fn run(serve: Serve, config: Config) -> anyhow::Result<ExitCode> {
     tell.abort();
     expire.abort();
     points.abort();
+    left.abort();
     deliver.abort();
     sweep.abort();
     tend.abort();
@@ -202,6 +206,18 @@ async fn expire_points(shop: Arc<Shop>) {
             Err(error) => tracing::warn!(%error, "expire points"),
         }
         tokio::time::sleep(POINTS_EVERY).await;
+    }
+}
+
+/// Tells carts that their shoppers have left, for as long as the host runs.
+async fn tell_abandoned(shop: Arc<Shop>) {
+    loop {
+        match shop.tell_abandoned().await {
+            Ok(0) => {}
+            Ok(carts) => tracing::info!(carts, "carts were left"),
+            Err(error) => tracing::warn!(%error, "tell carts that were left"),
+        }
+        tokio::time::sleep(LEFT_EVERY).await;
     }
 }
 

@@ -204,9 +204,11 @@ CREATE TABLE IF NOT EXISTS customer (
   points      {INT} NOT NULL CHECK (points >= 0),
   points_held {INT} NOT NULL CHECK (points_held >= 0),
   lifetime    {INT} NOT NULL CHECK (lifetime >= 0),  -- points earned in all: what tiers go by
+  email       TEXT NOT NULL DEFAULT '',         -- lower case: what a merchant looks for
   CHECK (points >= points_held),
   PRIMARY KEY (merchant, id)
 ){BIG};
+CREATE INDEX IF NOT EXISTS customer_sought ON customer (merchant, id, email);  -- a search reads it alone
 
 CREATE TABLE IF NOT EXISTS points_entry (       -- ledger: the balance is its sum and what the customer was planted with
   merchant    TEXT NOT NULL,
@@ -261,9 +263,11 @@ CREATE TABLE IF NOT EXISTS cart (
   active      {INT} NOT NULL,
   body        TEXT NOT NULL,
   updated_us  {INT} NOT NULL,
+  left_ver    {INT} NOT NULL DEFAULT 0,         -- version that was told as abandoned, or had nothing to tell
   PRIMARY KEY (merchant, id)
 ){BIG};
 CREATE UNIQUE INDEX IF NOT EXISTS cart_active ON cart (merchant, customer) WHERE active = 1;
+CREATE INDEX IF NOT EXISTS cart_untouched ON cart (merchant, updated_us, id) WHERE active = 1 AND left_ver < version;
 
 CREATE TABLE IF NOT EXISTS purchase (           -- an order; the plain word is reserved in SQL
   merchant    TEXT NOT NULL,

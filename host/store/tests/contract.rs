@@ -31,6 +31,8 @@ use uuid::Uuid;
 mod access;
 #[path = "contract/campaign.rs"]
 mod campaign;
+#[path = "contract/customers.rs"]
+mod customers;
 #[path = "contract/gift_card.rs"]
 mod gift_card;
 #[path = "contract/inventory.rs"]

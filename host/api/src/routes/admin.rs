@@ -1,5 +1,5 @@
-//! What a merchant sets up: settings, customers, stock. Products are beside this, in
-//! `products.rs`, and components in `components.rs`.
+//! What a merchant sets up: settings, customers, stock. Products are beside this, in `products.rs`, components in
+//! `components.rs`, and what customers do themselves in `customers.rs`.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -9,12 +9,14 @@ use till_commerce::StockChange;
 use till_commerce::access::Area;
 use till_commerce::access::Wanted::{Change, Read};
 use till_commerce::catalog::{Customer, SavedAddress, SavedMethod};
+use till_commerce::customer::looks_like_card;
 use till_commerce::events::notify::is_phone;
 use till_commerce::settings::Given;
 use till_sandbox::{BreakerState, BreakerView};
 use utoipa::ToSchema;
 
 use super::checkout::{AddressIn, address};
+use super::inventory::words;
 use super::json;
 use crate::App;
 use crate::auth::Caller;
@@ -22,6 +24,11 @@ use crate::problem::{Code, Problem};
 use crate::read::{At, Fields, Json};
 use crate::wire::time_ms;
 
+/// Longest name of a customer.
+const NAME_CHARS_MAX: usize = 200;
+/// Told where a token looks like the number of a card. The number is not repeated.
+pub(super) const CARD_NUMBER: &str =
+    "this looks like a card number, which is never kept; send the gateway's token";
 /// What the host has done since it started.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct CountersOut {
@@ -149,13 +156,16 @@ struct SavedMethodIn {
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "describes the body in OpenAPI; it is read field by field")]
 pub(crate) struct CustomerIn {
+    name: Option<String>,
     email: Option<String>,
     /// E.164: `+14155550123`.
     phone: Option<String>,
     groups: Option<Vec<String>>,
     tier: Option<String>,
     tags: Option<Vec<String>>,
+    /// Left out: the customer's book stays as it is.
     addresses: Option<Vec<SavedAddressIn>>,
+    /// Left out: they stay as they are.
     payment_methods: Option<Vec<SavedMethodIn>>,
     /// Points of a customer who is new; without effect on one who is known.
     points: Option<u64>,
@@ -179,13 +189,12 @@ pub(crate) fn customer_in(fields: &mut Fields<'_>, id: &str) -> (Customer, i64) 
     let payment_methods = fields.list("paymentMethods", |saved| {
         let (id, kind, token) = (saved.text("id"), saved.text("type"), saved.text("token"));
         let token = saved.need("token", token);
-        if (13..=19).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_digit()) {
-            saved.wrong("token", "this looks like a card number; send the gateway's token");
+        for (name, text) in [("id", id.as_deref()), ("token", Some(token.as_str()))] {
+            if text.is_some_and(looks_like_card) {
+                saved.wrong(name, CARD_NUMBER);
+            }
         }
-        let expires = saved.text("expires");
-        if expires.as_deref().is_some_and(|month| !is_month(month)) {
-            saved.wrong("expires", "a year and a month are needed: `2027-09`");
-        }
+        let expires = expiry(saved);
         SavedMethod {
             expires,
             id: saved.need("id", id),
@@ -206,6 +215,7 @@ pub(crate) fn customer_in(fields: &mut Fields<'_>, id: &str) -> (Customer, i64) 
     }
     let customer = Customer {
         id: id.to_owned(),
+        name: words(fields, "name", NAME_CHARS_MAX),
         email: fields.text("email").unwrap_or_default(),
         phone,
         groups: fields.texts("groups").value().unwrap_or_default(),
@@ -229,9 +239,10 @@ pub(crate) async fn put_customer(
     caller.needs(Change(Area::Customers))?;
     check_id(&id)?;
     let mut fields = body.fields()?;
+    let stay = (!fields.has("addresses"), !fields.has("paymentMethods"));
     let (customer, points) = customer_in(&mut fields, &id);
     fields.finish()?;
-    app.shop.put_customer(&caller.merchant, &customer, points).await?;
+    app.shop.put_customer_but(&caller.merchant, &customer, points, stay).await?;
     done(&id)
 }
 
@@ -281,6 +292,15 @@ pub(super) fn check_id(id: &str) -> Result<(), Problem> {
 
 pub(super) fn fits_path(id: &str) -> bool {
     (1..=128).contains(&id.len()) && !id.chars().any(char::is_control)
+}
+
+/// The last month in which a means of payment can be used.
+pub(super) fn expiry(fields: &mut Fields<'_>) -> Option<String> {
+    let expires = fields.text("expires");
+    if expires.as_deref().is_some_and(|month| !is_month(month)) {
+        fields.wrong("expires", "a year and a month are needed: `2027-09`");
+    }
+    expires
 }
 
 /// `2027-09`.

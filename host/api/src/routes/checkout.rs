@@ -9,6 +9,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Map, Value, json as value};
+use till_commerce::address;
+use till_commerce::customer::looks_like_card;
 use till_commerce::gift_card::{self, CARDS_MAX};
 use till_commerce::quote::Address;
 use till_commerce::{CHECKOUT, Phase, SessionView, SubmitRequest};
@@ -20,6 +22,7 @@ use till_model::money::Currency;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::admin::CARD_NUMBER;
 use super::{json, tagged, with};
 use crate::App;
 use crate::auth::Caller;
@@ -150,16 +153,42 @@ pub(crate) fn address(fields: &mut Fields<'_>) -> Address {
     if !country.is_empty() && !two_letters {
         fields.wrong("country", "two letters (ISO 3166-1) are needed, for example `US`");
     }
-    Address {
+    let address = address::tidy(Address {
         name: text(fields, "name"),
         company: text(fields, "company"),
-        street: street.iter().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect(),
+        street,
         city: text(fields, "city"),
         region: text(fields, "state"),
         postal_code: text(fields, "zipCode"),
         country,
         phone: text(fields, "phone"),
+    });
+    // What is missing is told by whoever needs a whole address.
+    let faults = address::faults(&address).into_iter().filter(|fault| !fault.missing);
+    for fault in faults.filter(|fault| two_letters || fault.part != "country") {
+        fields.wrong(address_field(fault.part), fault.why);
     }
+    address
+}
+
+/// The name of a part of an address as clients write it.
+fn address_field(part: &str) -> &'static str {
+    match part {
+        "region" => "state",
+        "postal_code" => "zipCode",
+        "city" => "city",
+        "country" => "country",
+        _ => "street",
+    }
+}
+
+/// Reads an address that must be whole: what its country's post needs and is not there is wrong.
+pub(crate) fn whole_address(fields: &mut Fields<'_>) -> Address {
+    let address = address(fields);
+    for fault in address::faults(&address).into_iter().filter(|fault| fault.missing) {
+        fields.wrong(address_field(fault.part), fault.why);
+    }
+    address
 }
 
 /// Reads the choices as client inputs of the checkout.
@@ -176,6 +205,9 @@ pub(crate) fn choices(fields: &mut Fields<'_>) -> Map<String, Value> {
     put("billing_address", place(fields.object("billingAddress", address)), Value::Null);
     let method = fields.object("paymentMethod", |method| {
         let id = method.text("id");
+        if id.as_deref().is_some_and(looks_like_card) {
+            method.wrong("id", CARD_NUMBER);
+        }
         // Told by the wallet; taken because clients send back what they were given.
         method.text("type");
         method.need("id", id)

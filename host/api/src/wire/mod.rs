@@ -4,6 +4,7 @@
 //! RFC 3339. Nothing here decides anything.
 
 mod cart;
+mod customer;
 mod order;
 mod product;
 mod quote;
@@ -19,6 +20,9 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 pub(crate) use cart::{CartAnswer, MergedOut, ValidationOut};
+pub(crate) use customer::{
+    BookOut, ContextOut, MethodOut, ProfileOut, RecordOut, RecordsOut, SavedAddressOut,
+};
 pub(crate) use order::{OrderOut, OrdersOut};
 pub(crate) use product::{CompleteOut, KeptProduct, PricingOut, ProductOut, ProductsOut};
 pub(crate) use quote::QuoteOut;

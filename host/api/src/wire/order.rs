@@ -10,14 +10,18 @@ use super::{AddressOut, Amount, day, time};
 
 /// A list of orders.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct OrdersOut {
     /// Newest first.
     orders: Vec<OrderOut>,
+    /// Where the next page begins; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
 }
 
 impl OrdersOut {
-    pub(crate) fn new(orders: &[Order]) -> OrdersOut {
-        OrdersOut { orders: orders.iter().map(OrderOut::with_timeline).collect() }
+    pub(crate) fn new(orders: &[Order], next_cursor: Option<String>) -> OrdersOut {
+        OrdersOut { orders: orders.iter().map(OrderOut::with_timeline).collect(), next_cursor }
     }
 }
 

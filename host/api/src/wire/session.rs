@@ -2,14 +2,13 @@
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use till_commerce::catalog::Customer;
 use till_commerce::quote::{DiscountKind, Inputs, LineInput, Quote, Requirement, TraceEntry, What};
 use till_commerce::settings::TierBenefit;
-use till_commerce::{Phase, SessionView};
+use till_commerce::{PartWarning, Phase, SessionView};
 use utoipa::ToSchema;
 
 use super::quote::{MissingOut, QuoteOut, missing};
-use super::{AddressOut, Amount};
+use super::{AddressOut, Amount, BookOut};
 
 /// A checkout session.
 #[derive(Debug, Serialize, ToSchema)]
@@ -20,7 +19,7 @@ pub(crate) struct SessionOut {
     /// `cancelled` or `failed`. One that has expired is answered 410.
     status: &'static str,
     cart: SessionCartOut,
-    customer: CustomerOut,
+    customer: BookOut,
     promotions: Vec<PromotionOut>,
     loyalty: LoyaltyOut,
     /// What the shopper chose so far, saved defaults included.
@@ -30,6 +29,9 @@ pub(crate) struct SessionOut {
     quote: Option<QuoteOut>,
     /// What is missing before it can be submitted. Empty: it can be.
     requirements: Vec<RequirementOut>,
+    /// Parts of this answer that could not be told and are empty; the checkout goes on without them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<WarningOut>,
     /// Why it is editable again after a submit, or why it has no price: `component-failed`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
@@ -74,42 +76,6 @@ struct SessionItemOut {
 struct SubtotalOut {
     subtotal: Amount,
     currency: String,
-}
-
-/// The buyer.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct CustomerOut {
-    addresses: Vec<SavedAddressOut>,
-    payment_methods: Vec<MethodOut>,
-}
-
-/// A saved address.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct SavedAddressOut {
-    id: String,
-    /// `shipping` or `billing`.
-    #[serde(rename = "type")]
-    kind: String,
-    street: String,
-    city: String,
-    state: String,
-    zip_code: String,
-    country: String,
-    is_default: bool,
-}
-
-/// A saved means of payment, without its token.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct MethodOut {
-    id: String,
-    #[serde(rename = "type")]
-    kind: String,
-    last4: String,
-    brand: String,
-    is_default: bool,
 }
 
 /// What was chosen so far.
@@ -184,6 +150,23 @@ impl TierOut {
     }
 }
 
+/// A part that could not be told.
+#[derive(Debug, Serialize, ToSchema)]
+struct WarningOut {
+    /// `part-failed`, `part-slow` or `component-omitted`.
+    code: &'static str,
+    /// `customer`, `loyalty`, `preferences`; of a component `pricing`, `promotions`, `shipping`, `tax`.
+    part: &'static str,
+    /// For people.
+    detail: String,
+}
+
+impl WarningOut {
+    fn new(warning: &PartWarning) -> WarningOut {
+        WarningOut { code: warning.code, part: warning.part, detail: warning.detail.clone() }
+    }
+}
+
 /// The order a session led to.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -248,7 +231,7 @@ impl SessionOut {
                     currency: currency.code().to_owned(),
                 },
             },
-            customer: CustomerOut::new(&view.customer),
+            customer: BookOut::of_session(view),
             promotions: view.quote.as_ref().map(|quote| promotions(inputs, quote)).unwrap_or_default(),
             loyalty: LoyaltyOut {
                 available_points: view.points_balance,
@@ -274,6 +257,7 @@ impl SessionOut {
             },
             quote: QuoteOut::of(view),
             requirements: view.requirements.iter().map(RequirementOut::new).collect(),
+            warnings: view.warnings.iter().map(WarningOut::new).collect(),
             problem: view.problem.as_ref().map(shown_problem).or_else(|| component_failed(view)),
             action: view.action.clone(),
             order: view.order.as_ref().map(|order| OrderRefOut {
@@ -335,38 +319,6 @@ fn session_items(view: &SessionView) -> Vec<SessionItemOut> {
         }
     });
     items.collect()
-}
-
-impl CustomerOut {
-    fn new(customer: &Customer) -> CustomerOut {
-        CustomerOut {
-            addresses: customer
-                .addresses
-                .iter()
-                .map(|saved| SavedAddressOut {
-                    id: saved.id.clone(),
-                    kind: saved.kind.clone(),
-                    street: saved.address.street.join("\n"),
-                    city: saved.address.city.clone(),
-                    state: saved.address.region.clone(),
-                    zip_code: saved.address.postal_code.clone(),
-                    country: saved.address.country.clone(),
-                    is_default: saved.default,
-                })
-                .collect(),
-            payment_methods: customer
-                .payment_methods
-                .iter()
-                .map(|saved| MethodOut {
-                    id: saved.id.clone(),
-                    kind: saved.kind.clone(),
-                    last4: saved.last4.clone(),
-                    brand: saved.brand.clone(),
-                    is_default: saved.default,
-                })
-                .collect(),
-        }
-    }
 }
 
 /// Every promotion that takes something off, then every code and every promotion without one that does not, with what

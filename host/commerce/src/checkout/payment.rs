@@ -410,6 +410,7 @@ impl CheckoutSteps {
             kind: String::new(),
             last4: String::new(),
             brand: String::new(),
+            expires: None,
         });
         Ok(AttemptRecord {
             operation: "authorize".to_owned(),

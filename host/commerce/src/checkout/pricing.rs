@@ -129,6 +129,7 @@ pub(crate) async fn snapshot_of(
             kind: m.kind.clone(),
             last4: m.last4.clone(),
             brand: m.brand.clone(),
+            expires: m.expires.clone(),
         }),
         notes: client.notes,
         warehouses,

@@ -27,6 +27,7 @@ use tokio::sync::watch;
 
 use crate::checkout::{Order, order_from_row};
 use crate::settings::Settings;
+use crate::shop::LeftCart;
 use crate::{catalog, checkout, inventory};
 
 pub use metrics::{METRIC_ROWS_MAX, METRICS, NO_PROMOTION, STAGES};
@@ -158,13 +159,17 @@ async fn relay(tx: &mut Tx, now_us: i64) -> Result<usize, StoreError> {
             shops.insert(fact.merchant.clone(), Audience::of(tx, &fact.merchant).await?);
         }
         let about = About::read(tx, fact).await?;
-        let body = match &about {
-            Some(about) => about.told(fact).map_err(|error| StoreError::Corrupt(error.to_string()))?,
-            None => fact.body.clone(),
+        let left = LeftCart::of(&fact.topic, &fact.body);
+        let body = match (&about, &left) {
+            (Some(about), _) => about.told(fact),
+            (None, Some(left)) => wire::cart_data(left),
+            (None, None) => Ok(fact.body.clone()),
         };
-        let subject = match &about {
-            Some(about) => about.order.id.clone(),
-            None => inventory::subject(&fact.topic, &fact.body).unwrap_or_default(),
+        let body = body.map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let subject = match (&about, &left) {
+            (Some(about), _) => about.order.id.clone(),
+            (None, Some(left)) => left.cart.id.clone(),
+            (None, None) => inventory::subject(&fact.topic, &fact.body).unwrap_or_default(),
         };
         tx.log_event(fact, position, &subject, &body).await?;
         let audience = &shops[&fact.merchant];

@@ -17,8 +17,8 @@ use super::{Events, sent};
 use crate::catalog::parse;
 
 /// First words of all topics. An endpoint names topics as `order.created`, `order.*` or `*`.
-pub const FAMILIES: [&str; 8] =
-    ["checkout", "order", "payment", "feedback", "inventory", "component", "binding", "table"];
+pub const FAMILIES: [&str; 9] =
+    ["cart", "checkout", "order", "payment", "feedback", "inventory", "component", "binding", "table"];
 /// Endpoints of one merchant.
 const WEBHOOKS_MAX: usize = 20;
 /// Longest address.

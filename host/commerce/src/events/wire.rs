@@ -6,9 +6,11 @@ use serde_json::{Value, json};
 use till_model::money::Money;
 use till_store::tables::event::EventRow;
 
+use crate::cart::CartItem;
 use crate::catalog::Customer;
 use crate::checkout::Order;
 use crate::quote::{Address, DiscountKind};
+use crate::shop::LeftCart;
 
 /// An exact decimal amount as a JSON number: `75.00`.
 type Amount = Box<RawValue>;
@@ -208,6 +210,55 @@ pub(crate) fn payment_data(order: &Order) -> Result<String, serde_json::Error> {
         currency: order.currency.code(),
         payment_id: &order.receipt.payment.reference,
         method: &order.receipt.payment.method,
+    })
+}
+
+/// What `cart.abandoned` says: the cart as it was left.
+pub(crate) fn cart_data(left: &LeftCart) -> Result<String, serde_json::Error> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Data<'a> {
+        cart_id: &'a str,
+        customer_id: &'a str,
+        customer: Contact<'a>,
+        items: Vec<Item<'a>>,
+        totals: Sum,
+        updated_at: String,
+    }
+    #[derive(Serialize)]
+    struct Contact<'a> {
+        id: &'a str,
+        email: &'a str,
+    }
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Sum {
+        subtotal: Amount,
+        item_count: u64,
+        currency: String,
+    }
+    let LeftCart { cart, email, updated_us } = left;
+    let money = |minor: i64| Money::from_minor(minor, cart.currency).to_json_number();
+    let total = |item: &CartItem| item.unit_price.saturating_mul(i64::from(item.quantity));
+    let items = cart.items.iter().map(|item| Item {
+        product_id: &item.product,
+        sku: &item.sku,
+        name: &item.name,
+        quantity: item.quantity,
+        unit_price: money(item.unit_price),
+        total_price: money(total(item)),
+    });
+    serde_json::to_string(&Data {
+        cart_id: &cart.id,
+        customer_id: &cart.customer,
+        customer: Contact { id: &cart.customer, email },
+        items: items.collect(),
+        totals: Sum {
+            subtotal: money(cart.items.iter().map(total).fold(0, i64::saturating_add)),
+            item_count: cart.items.iter().map(|item| u64::from(item.quantity)).sum(),
+            currency: cart.currency.code().to_owned(),
+        },
+        updated_at: time(*updated_us),
     })
 }
 

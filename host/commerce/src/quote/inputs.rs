@@ -10,6 +10,7 @@ use till_model::money::Currency;
 use till_sandbox::wit::types as wit;
 
 use super::{Quote, Reason};
+use crate::address;
 use crate::gift_card::{CARDS_MAX, GiftCardInput};
 use crate::inventory::choose::{Part, places};
 use crate::settings::CartLimits;
@@ -266,6 +267,9 @@ pub struct PaymentMethodInput {
     /// For showing.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub brand: String,
+    /// Last month in which it can be used, where that is known: `2027-09`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
 }
 
 /// A postal address. Unknown parts are empty.
@@ -312,18 +316,11 @@ impl Address {
         }
     }
 
-    /// Names of the parts that every address needs and this one lacks.
+    /// Names of the parts that an address of its country needs and this one lacks.
     #[must_use]
     pub fn missing(&self) -> Vec<&'static str> {
-        let country = self.country.len() == 2 && self.country.bytes().all(|byte| byte.is_ascii_uppercase());
-        [
-            ("street", self.street.iter().all(|line| line.trim().is_empty())),
-            ("city", self.city.trim().is_empty()),
-            ("country", !country),
-        ]
-        .into_iter()
-        .filter_map(|(part, missing)| missing.then_some(part))
-        .collect()
+        let faults = address::faults(self).into_iter();
+        faults.filter(|fault| fault.missing || fault.part == "country").map(|fault| fault.part).collect()
     }
 }
 

@@ -4,6 +4,8 @@ use serde::Serialize;
 
 use super::inputs::line_path;
 use super::{Address, HOST, Inputs, MessageKind, Quote, Severity};
+use crate::address;
+use crate::catalog::is_past;
 
 /// Who can mend it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -73,6 +75,9 @@ pub fn requirements(inputs: &Inputs, quote: &Quote) -> Vec<Requirement> {
         Some(due) if !due.is_zero() && inputs.payment_method.is_none() => {
             need("payment-method", "$.payment_method".to_owned(), Who::Buyer);
         }
+        Some(due) if !due.is_zero() && has_expired(inputs) => {
+            need("payment-method-expired", "$.payment_method".to_owned(), Who::Buyer);
+        }
         Some(_) => {}
     }
     // What the shopper meant to pay by card must not be asked of another means of payment.
@@ -93,6 +98,13 @@ pub fn requirements(inputs: &Inputs, quote: &Quote) -> Vec<Requirement> {
     all
 }
 
+/// The means of payment that was chosen can be used no more.
+fn has_expired(inputs: &Inputs) -> bool {
+    let now_us = i64::try_from(inputs.now_ms).unwrap_or(i64::MAX / 1_000).saturating_mul(1_000);
+    let expires = inputs.payment_method.as_ref().and_then(|method| method.expires.as_deref());
+    expires.is_some_and(|expires| is_past(expires, now_us))
+}
+
 fn address(
     given: Option<&Address>,
     needed: bool,
@@ -104,8 +116,9 @@ fn address(
         None if needed => need(code, path.to_owned(), Who::Buyer),
         None => {}
         Some(address) => {
-            for part in address.missing() {
-                need("address-incomplete", format!("{path}.{part}"), Who::Buyer);
+            for fault in address::faults(address) {
+                let code = if fault.missing { "address-incomplete" } else { "address-invalid" };
+                need(code, format!("{path}.{}", fault.part), Who::Buyer);
             }
         }
     }

@@ -55,6 +55,7 @@ fn demo() -> Inputs {
             kind: "credit_card".to_owned(),
             last4: "4242".to_owned(),
             brand: "visa".to_owned(),
+            expires: None,
         }),
         gift_cards: vec![],
         notes: String::new(),
@@ -494,7 +495,7 @@ fn requirements_name_what_is_missing_and_who_can_mend_it() {
     assert_eq!(codes(&inputs, &quote), ["shipping-address", "payment-method"]);
     let inputs =
         Inputs { shipping_address: Some(Address { country: "usa".to_owned(), ..address() }), ..inputs };
-    assert_eq!(codes(&inputs, &quote), ["address-incomplete", "shipping-option", "payment-method"]);
+    assert_eq!(codes(&inputs, &quote), ["address-invalid", "shipping-option", "payment-method"]);
     let mut inputs = demo();
     inputs.lines[0].stock = Some(1);
     inputs.lines.push(LineInput { withdrawn: true, ..line("L2", 1, 100) });

@@ -1,9 +1,8 @@
-//! What a merchant writes: settings, customers. Stock is in `inventory.rs`.
+//! What a merchant writes: settings. Stock is in `inventory.rs`, customers are in `customers.rs`.
 
 use till_store::{Error as StoreError, Tx};
 
 use super::{Shop, ShopError};
-use crate::catalog::Customer;
 use crate::settings::Settings;
 
 impl Shop {
@@ -21,22 +20,6 @@ impl Shop {
         .await?;
         self.carts.prices_changed();
         Ok(())
-    }
-
-    /// Makes a customer with a points balance, or replaces what is known of one; points then stay.
-    pub async fn put_customer(
-        &self,
-        merchant: &str,
-        customer: &Customer,
-        points: i64,
-    ) -> Result<(), ShopError> {
-        let id = customer.id.clone();
-        let text = serde_json::to_string(customer).map_err(|e| StoreError::Corrupt(e.to_string()))?;
-        self.write(merchant, move |tx, owner| {
-            let (id, text) = (id.clone(), text.clone());
-            Box::pin(async move { tx.put_customer(&owner, &id, &text, points).await })
-        })
-        .await
     }
 
     pub(super) async fn write<F>(&self, merchant: &str, job: F) -> Result<(), ShopError>

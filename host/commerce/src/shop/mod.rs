@@ -3,16 +3,19 @@
 //! Here are the records and what is only read; `catalog.rs` has the products, `inventory.rs` their stock, `cart.rs`,
 //! `session.rs`, `webhook.rs` and `admin.rs` the commands, by who gives them.
 
+mod abandoned;
 mod access;
 mod admin;
 mod campaigns;
 mod cart;
 mod catalog;
+mod customers;
 mod fulfilment;
 mod gift_cards;
 mod inventory;
 mod kept;
 mod loyalty;
+mod parts;
 mod rate;
 mod review;
 mod session;
@@ -27,12 +30,14 @@ use till_engine::ports::Clock;
 use till_engine::runner::{self, Runner};
 use till_registry::Registry;
 use till_store::tables::audience::NotificationRow;
+use till_store::tables::purchase::OrderFilter;
 use till_store::{Error as StoreError, Store};
 
 use crate::cart::CartError;
 use crate::catalog::{self as records, Customer};
 use crate::checkout::steps::Numbers;
 use crate::checkout::{Order, order_from_row};
+use crate::events::notify::Preferences;
 use crate::quote::{Inputs, Quote, Requirement};
 use crate::settings::Settings;
 
@@ -191,6 +196,12 @@ pub struct SessionView {
     pub customer: Customer,
     /// Points the buyer can use.
     pub points_balance: i64,
+    /// How the buyer wants to be told.
+    pub preferences: Preferences,
+    /// Parts that could not be told; what they would say is empty.
+    pub warnings: Vec<PartWarning>,
+    /// When it was read, epoch microseconds.
+    pub now_us: i64,
     /// Why it is editable again.
     pub problem: Option<Value>,
     /// Why a component could not answer.
@@ -237,14 +248,18 @@ pub struct Shop {
     known: access::Known,
 }
 
+pub use abandoned::CART_ABANDONED;
+pub(crate) use abandoned::LeftCart;
 pub use access::{ApiKey, KeyHolder, KeyWanted, Role, is_api_key};
 pub(crate) use campaigns::CAMPAIGNS_MAX;
 pub use campaigns::{CAMPAIGN_PROMOTIONS_MAX, CODES_MAX, CodesWanted};
 pub use catalog::Shown;
+pub use customers::{CheckoutContext, CustomerRecord};
 pub use fulfilment::{FEEDBACK_CHARS_MAX, Feedback, ParcelCommand, ProductFeedback, Review, Tracking};
 pub use gift_cards::{CardIssue, ISSUED_AT_ONCE_MAX as CARDS_ISSUED_MAX, IssuedCard};
 pub use inventory::{ItemWanted, Reservation, ShortItem, StockChange};
 pub use loyalty::Loyalty;
+pub use parts::PartWarning;
 pub use rate::Allowance;
 pub use till_store::tables::access::{AuditFilter, AuditRow};
 pub use validate::Unusable;
@@ -319,7 +334,19 @@ impl Shop {
 
     /// Orders of a customer, newest first.
     pub async fn orders(&self, merchant: &str, customer: &str, limit: i64) -> Result<Vec<Order>, ShopError> {
-        let rows = self.store.read().await?.orders(merchant, customer, limit).await?;
+        self.orders_before(merchant, customer, &OrderFilter::default(), (i64::MAX, ""), limit).await
+    }
+
+    /// Orders of a customer before a place in the list, newest first.
+    pub async fn orders_before(
+        &self,
+        merchant: &str,
+        customer: &str,
+        filter: &OrderFilter,
+        before: (i64, &str),
+        limit: i64,
+    ) -> Result<Vec<Order>, ShopError> {
+        let rows = self.store.read().await?.orders(merchant, customer, filter, before, limit).await?;
         Ok(rows.iter().map(order_from_row).collect::<Result<_, _>>()?)
     }
 }

@@ -13,13 +13,14 @@ use till_engine::runner::{SignalAnswer, SignalRequest, StartRequest, request_has
 use till_store::Error as StoreError;
 use uuid::Uuid;
 
+use super::parts::{Surroundings, omitted};
 use super::review::REVIEW;
 use super::{CHECKOUT, Phase, SessionView, Shop, ShopError, SubmitRequest};
+use crate::cart;
 use crate::checkout::context::{ClientInputs, INPUTS, Session};
 use crate::checkout::order_from_row;
 use crate::quote::{Inputs, Quote, requirements, unpriced};
 use crate::settings::{NotificationSettings, Settings};
-use crate::{cart, catalog};
 
 /// Times a submit is tried again after another command came in between.
 const RACES_MAX: u32 = 8;
@@ -66,21 +67,26 @@ impl Shop {
             "shop": serde_json::to_value(&session).map_err(|e| StoreError::Corrupt(e.to_string()))?,
             "settings": serde_json::to_value(&settings).map_err(|e| StoreError::Corrupt(e.to_string()))?,
         });
-        let started = self
-            .runner
-            .start(StartRequest {
-                merchant: merchant.to_owned(),
-                workflow: CHECKOUT.to_owned(),
-                id: id.clone(),
-                subject: customer.to_owned(),
-                inputs: json!({}),
-                context,
-                pins: self.registry.pins(merchant, &id).await?,
-                hash: request_hash(&["initiate", customer]),
-            })
-            .await?;
-        started.watch.rested(EDIT_WAIT).await;
-        self.session(merchant, customer, &id).await
+        let priced = async {
+            let started = self
+                .runner
+                .start(StartRequest {
+                    merchant: merchant.to_owned(),
+                    workflow: CHECKOUT.to_owned(),
+                    id: id.clone(),
+                    subject: customer.to_owned(),
+                    inputs: json!({}),
+                    context,
+                    pins: self.registry.pins(merchant, &id).await?,
+                    hash: request_hash(&["initiate", customer]),
+                })
+                .await?;
+            started.watch.rested(EDIT_WAIT).await;
+            self.own(merchant, customer, &id).await
+        };
+        // While components price the cart, the rest is read.
+        let (loaded, around) = tokio::join!(priced, self.surroundings(merchant, customer, &settings));
+        self.view_with(merchant, &loaded?.instance, Some(around)).await
     }
 
     /// A session of this customer.
@@ -284,6 +290,16 @@ impl Shop {
     }
 
     async fn view(&self, merchant: &str, instance: &Instance) -> Result<SessionView, ShopError> {
+        self.view_with(merchant, instance, None).await
+    }
+
+    /// A session; what is told around its price is read where it was not read meanwhile.
+    async fn view_with(
+        &self,
+        merchant: &str,
+        instance: &Instance,
+        around: Option<Surroundings>,
+    ) -> Result<SessionView, ShopError> {
         let part = |name: &str| instance.context.get(name).filter(|v| !v.is_null());
         let broken = |e: serde_json::Error| StoreError::Corrupt(e.to_string());
         let settings: Settings = part("settings")
@@ -312,12 +328,17 @@ impl Shop {
             (_, "failed") => Phase::Failed,
             _ => Phase::Busy,
         };
-        let mut tx = self.store.read().await?;
-        let (customer, _, points_balance, lifetime) =
-            catalog::customer(&mut tx, merchant, &instance.subject).await?;
-        let customer = customer.in_tier(&settings, lifetime);
+        let around = match around {
+            Some(around) => around,
+            None => self.surroundings(merchant, &instance.subject, &settings).await,
+        };
+        let Surroundings { customer, points, preferences, mut warnings } = around;
+        warnings.extend(quote.as_ref().map(omitted).unwrap_or_default());
         let order = match part("order").and_then(|o| o.get("id")).and_then(Value::as_str) {
-            Some(id) => tx.order(merchant, id).await?.map(|row| order_from_row(&row)).transpose()?,
+            Some(id) => {
+                let row = self.store.read().await?.order(merchant, id).await?;
+                row.map(|row| order_from_row(&row)).transpose()?
+            }
             None => None,
         };
         Ok(SessionView {
@@ -334,7 +355,10 @@ impl Shop {
             quote,
             quote_token: part("quote_token").and_then(Value::as_str).map(str::to_owned),
             customer,
-            points_balance,
+            points_balance: points,
+            preferences,
+            warnings,
+            now_us: self.now_us(),
             problem: part("problem").cloned(),
             fault,
             order,

@@ -37,7 +37,7 @@ impl Shop {
         };
         let mut reasons = Vec::new();
         let now_us = self.now_us();
-        if let Some(expires) = saved.expires.as_deref().filter(|expires| *expires < month(now_us).as_str()) {
+        if let Some(expires) = saved.expires.as_deref().filter(|_| saved.has_expired(now_us)) {
             reasons.extend(because("expired", format!("it could be used until {expires}")));
         }
         let slot = Slot::PaymentGateway;
@@ -78,10 +78,4 @@ impl Shop {
         }
         Ok(reasons)
     }
-}
-
-/// `2027-09`.
-fn month(now_us: i64) -> String {
-    let now = jiff::Timestamp::from_microsecond(now_us).unwrap_or_default();
-    now.to_zoned(jiff::tz::TimeZone::UTC).strftime("%Y-%m").to_string()
 }

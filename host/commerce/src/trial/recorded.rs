@@ -90,6 +90,7 @@ pub fn blank(mut inputs: Inputs) -> Inputs {
         kind: method.kind,
         last4: String::new(),
         brand: String::new(),
+        expires: None,
     });
     inputs.notes = String::new();
     inputs

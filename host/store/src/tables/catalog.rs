@@ -55,6 +55,13 @@ impl Tx {
         rows.iter().map(|r| r.text(0)).collect()
     }
 
+    /// Merchants whose settings say anything of a name.
+    pub async fn merchants_saying(&mut self, name: &str) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT merchant FROM setting WHERE body LIKE $1 ORDER BY merchant";
+        let said = format!("%\"{name}\":%");
+        self.rows(sql, &[P::T(&said)]).await?.iter().map(|row| row.text(0)).collect()
+    }
+
     /// Makes a customer, or replaces the body of one; points and orders of an existing one stay.
     pub async fn put_customer(
         &mut self,

@@ -7,6 +7,7 @@ pub mod campaign;
 pub mod catalog;
 pub mod command;
 pub mod component;
+pub mod customer;
 pub mod event;
 pub mod gift_card;
 pub mod hold;

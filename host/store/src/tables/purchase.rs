@@ -42,6 +42,24 @@ fn order(row: &Row) -> Result<OrderRow, StoreError> {
     })
 }
 
+/// Which orders of a customer are listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderFilter {
+    /// `CONFIRMED`; empty for any.
+    pub status: String,
+    /// Made at that time or later, epoch microseconds.
+    pub from_us: i64,
+    /// Made before that time, epoch microseconds.
+    pub to_us: i64,
+}
+
+impl Default for OrderFilter {
+    /// All of them.
+    fn default() -> OrderFilter {
+        OrderFilter { status: String::new(), from_us: i64::MIN, to_us: i64::MAX }
+    }
+}
+
 /// Orders that a customer has begun in a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BegunOrders {
@@ -108,16 +126,27 @@ impl Tx {
         row.as_ref().map(order).transpose()
     }
 
-    /// Orders of a customer, newest first.
+    /// Orders of a customer before a place in the list, newest first.
     pub async fn orders(
         &mut self,
         merchant: &str,
         customer: &str,
+        filter: &OrderFilter,
+        (before_us, before_id): (i64, &str),
         limit: i64,
     ) -> Result<Vec<OrderRow>, StoreError> {
-        let sql = "SELECT id, number, customer, uid, status, version, body, created_us, updated_us FROM purchase WHERE merchant = $1 AND customer = $2 ORDER BY created_us DESC, id DESC LIMIT $3";
-        let rows = self.rows(sql, &[P::T(merchant), P::T(customer), P::I(limit)]).await?;
-        rows.iter().map(order).collect()
+        let sql = "SELECT id, number, customer, uid, status, version, body, created_us, updated_us FROM purchase WHERE merchant = $1 AND customer = $2 AND created_us <= $3 AND (created_us < $3 OR id < $4) AND created_us >= $5 AND created_us < $6 AND ($7 = '' OR status = $7) ORDER BY created_us DESC, id DESC LIMIT $8";
+        let params = [
+            P::T(merchant),
+            P::T(customer),
+            P::I(before_us),
+            P::T(before_id),
+            P::I(filter.from_us),
+            P::I(filter.to_us),
+            P::T(&filter.status),
+            P::I(limit),
+        ];
+        self.rows(sql, &params).await?.iter().map(order).collect()
     }
 
     /// Counts the orders that a customer has begun since a time.

@@ -1,6 +1,6 @@
 //! Orders.
 
-use till_store::tables::purchase::{BegunOrders, OrderRow};
+use till_store::tables::purchase::{BegunOrders, OrderFilter, OrderRow};
 use uuid::Uuid;
 
 use super::{MERCHANT, stores};
@@ -42,5 +42,59 @@ async fn orders_begun_lately_are_counted_for_one_customer_with_those_that_failed
         }
         let nobody = tx.begun_orders("another", "jane", 0).await.unwrap();
         assert_eq!(nobody, BegunOrders { begun: 0, failed: 0 });
+    }
+}
+
+#[tokio::test]
+async fn a_customers_orders_come_in_pages_by_status_and_time() {
+    for (store, _guard) in stores().await {
+        let row = |n: i64, at: i64, status: &str, customer: &str| OrderRow {
+            id: format!("p{n}"),
+            number: format!("PAGE-{n}"),
+            customer: customer.to_owned(),
+            uid: Uuid::now_v7(),
+            status: status.to_owned(),
+            version: 1,
+            body: "{}".to_owned(),
+            created_us: at,
+            updated_us: at,
+        };
+        let rows = [
+            row(1, 100, "CONFIRMED", "jane"),
+            row(2, 200, "SHIPPED", "jane"),
+            row(3, 200, "CONFIRMED", "jane"),
+            row(4, 300, "CONFIRMED", "jane"),
+            row(5, 250, "CONFIRMED", "john"),
+        ];
+        store
+            .transact(move |tx| {
+                let rows = rows.clone();
+                Box::pin(async move {
+                    for row in &rows {
+                        assert!(tx.insert_order(MERCHANT, row).await?);
+                    }
+                    Ok(())
+                })
+            })
+            .await
+            .unwrap();
+        let mut tx = store.read().await.unwrap();
+        let all = OrderFilter::default();
+        let confirmed = OrderFilter { status: "CONFIRMED".to_owned(), ..all.clone() };
+        let between = OrderFilter { from_us: 200, to_us: 300, ..all.clone() };
+        for (filter, before, limit, ids) in [
+            (&all, (i64::MAX, ""), 10, &["p4", "p3", "p2", "p1"][..]),
+            (&all, (i64::MAX, ""), 2, &["p4", "p3"]),
+            (&all, (200, "p3"), 10, &["p2", "p1"]),
+            (&confirmed, (300, "p4"), 10, &["p3", "p1"]),
+            (&between, (i64::MAX, ""), 10, &["p3", "p2"]),
+        ] {
+            let rows = tx.orders(MERCHANT, "jane", filter, before, limit).await.unwrap();
+            assert_eq!(
+                rows.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(),
+                ids,
+                "{filter:?} {before:?}"
+            );
+        }
     }
 }

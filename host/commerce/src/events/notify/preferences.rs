@@ -42,7 +42,7 @@ impl Default for Channels {
 }
 
 impl Preferences {
-    pub(super) async fn read(tx: &mut Tx, merchant: &str, customer: &str) -> Result<Preferences, StoreError> {
+    pub(crate) async fn read(tx: &mut Tx, merchant: &str, customer: &str) -> Result<Preferences, StoreError> {
         let body = tx.preference(merchant, customer).await?;
         body.map_or_else(|| Ok(Preferences::default()), |body| parse(&body))
     }
