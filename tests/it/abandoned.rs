@@ -50,6 +50,14 @@ async fn a_cart_that_is_left_is_told_once_with_what_is_in_it_and_again_after_a_c
     till.advance(11 * MINUTE).await;
     assert_eq!(till.shop.tell_abandoned().await.expect("a sweep"), 1, "and gone again");
     assert_eq!(told(&till).await.len(), 2);
+    let metric = async || {
+        let days = ("2000-01-01", "2999-12-31");
+        let rows = till.events.metric(MERCHANT, "abandoned-carts", days).await.expect("a metric");
+        (rows.iter().map(|row| row.count).sum::<i64>(), rows.iter().map(|row| row.amount).sum::<i64>())
+    };
+    assert_eq!(metric().await, (2, 49_998 + 74_997));
+    till.events.count_again(MERCHANT).await.expect("the log");
+    assert_eq!(metric().await, (2, 49_998 + 74_997), "counted again it is the same");
     till.shop.clear_cart(MERCHANT, CUSTOMER, None).await.expect("it is emptied");
     till.advance(11 * MINUTE).await;
     assert_eq!(till.shop.tell_abandoned().await.expect("a sweep"), 0, "nothing is left in it");

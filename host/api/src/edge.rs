@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::metrics::Metrics;
 use crate::problem::{Code, Problem};
-use crate::trace;
+use crate::{trace, unread};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id taken from a client: a UUID has 36 characters, a W3C trace parent 55.
@@ -43,6 +43,7 @@ pub(crate) async fn pass(State(metrics): State<Metrics>, mut request: Request, n
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let (begun, _running) = (Instant::now(), metrics.begun());
+    let (request, read) = unread::watched(request);
     let span = trace::of(&request, route.as_ref().map(MatchedPath::as_str), &id);
     let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await
     {
@@ -59,6 +60,7 @@ pub(crate) async fn pass(State(metrics): State<Metrics>, mut request: Request, n
             response.headers_mut().insert(header::ALLOW, allow);
         }
     }
+    read.told(&mut response);
     let status = response.status();
     span.record("http.response.status_code", status.as_u16());
     let route = route.as_ref().map(MatchedPath::as_str);

@@ -27,6 +27,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod unread;
 mod upload;
 mod wire;
 

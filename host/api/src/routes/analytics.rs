@@ -44,7 +44,7 @@ pub(crate) struct MetricsOut {
 
 /// Reads a metric from one day to another.
 #[utoipa::path(get, path = "/api/v1/admin/analytics/{metric}", tag = "analytics", security(("bearer" = [])),
-    params(("metric" = String, Path, description = "`orders`, `discounts`, `shipping`, `tax`, `product`, `promotion`, `promotion-orders`, `promotion-customers`, `funnel`, `lost`, `customers`, `basket` or `payment-method`"),
+    params(("metric" = String, Path, description = "`orders`, `discounts`, `shipping`, `tax`, `product`, `promotion`, `promotion-orders`, `promotion-customers`, `funnel`, `lost`, `abandoned-carts`, `customers`, `basket` or `payment-method`"),
         ("from" = String, Query, description = "first day, `2024-08-01`"),
         ("to" = String, Query, description = "last day"),
         ("format" = Option<String>, Query, description = "`json` (default) or `csv`")),

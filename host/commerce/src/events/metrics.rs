@@ -6,7 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use till_engine::instance::Instance;
+use till_model::money::{Currency, Money};
 use till_store::tables::audience::MetricRow;
 use till_store::tables::event::EventRow;
 use till_store::{Error as StoreError, Tx};
@@ -15,13 +18,13 @@ use super::{Events, wire};
 use crate::checkout::{self, Order, order_from_row};
 use crate::quote::{DiscountKind, Quote};
 use crate::settings::Settings;
-use crate::shop::{CHECKOUT, is_guest};
+use crate::shop::{CART_ABANDONED, CHECKOUT, is_guest};
 
 /// What there is. Amounts: totals of orders; what was taken off; shipping; tax; goods before discounts by product; what a
 /// promotion took off; totals of the orders a promotion (or `none`) was in; totals by stage of the funnel, by how a
 /// checkout was lost, by who bought, by units in the order, by method of payment. Counts: orders, units of a product, uses
 /// of a promotion, checkouts.
-pub const METRICS: [&str; 13] = [
+pub const METRICS: [&str; 14] = [
     "orders",
     "discounts",
     "shipping",
@@ -32,6 +35,7 @@ pub const METRICS: [&str; 13] = [
     "promotion-customers",
     "funnel",
     "lost",
+    "abandoned-carts",
     "customers",
     "basket",
     "payment-method",
@@ -168,7 +172,27 @@ fn of_lost(checkout: &Instance, how: &str, at_us: i64) -> Vec<MetricRow> {
     rows.rows
 }
 
-/// What an event adds that says how a checkout was lost; nothing for another one.
+/// What a cart adds that was left, as its event tells it.
+fn of_left_cart(body: &str, at_us: i64) -> Option<Vec<MetricRow>> {
+    #[derive(Deserialize)]
+    struct Left<'b> {
+        #[serde(borrow)]
+        totals: Sum<'b>,
+    }
+    #[derive(Deserialize)]
+    struct Sum<'b> {
+        #[serde(borrow)]
+        subtotal: &'b RawValue,
+        currency: Currency,
+    }
+    let Left { totals } = serde_json::from_str(body).ok()?;
+    let value = Money::parse_decimal(totals.subtotal.get(), totals.currency).ok()?;
+    let mut rows = Rows::of(at_us, totals.currency.code());
+    rows.add("abandoned-carts", "", 1, value.minor());
+    Some(rows.rows)
+}
+
+/// What an event adds that says how a cart or a checkout was lost; nothing for another one. `body`: as it is told.
 pub(super) async fn of_end(
     tx: &mut Tx,
     merchant: &str,
@@ -176,6 +200,10 @@ pub(super) async fn of_end(
     body: &str,
     at_us: i64,
 ) -> Result<Vec<MetricRow>, StoreError> {
+    if topic == CART_ABANDONED {
+        return of_left_cart(body, at_us)
+            .ok_or_else(|| StoreError::Corrupt("a cart that was left".to_owned()));
+    }
     let Some(how) = lost(topic) else { return Ok(vec![]) };
     let body: serde_json::Value =
         serde_json::from_str(body).map_err(|error| StoreError::Corrupt(error.to_string()))?;

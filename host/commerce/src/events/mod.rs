@@ -177,7 +177,7 @@ async fn relay(tx: &mut Tx, now_us: i64) -> Result<usize, StoreError> {
             project::project(tx, fact, about, &audience.settings, now_us).await?;
             notify::tell(tx, fact, about, &audience.settings, position, now_us).await?;
         }
-        for row in metrics::of_end(tx, &fact.merchant, &fact.topic, &fact.body, fact.at_us).await? {
+        for row in metrics::of_end(tx, &fact.merchant, &fact.topic, &body, fact.at_us).await? {
             tx.add_metric(&fact.merchant, &row).await?;
         }
         if audience.settings.events.nats {
