@@ -3,9 +3,11 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use till_commerce::cart::NewItem;
 use till_commerce::catalog::Product;
 use till_commerce::checkout::Order;
 use till_commerce::fulfilment::{FULFILMENT, Scan, ScanKind, status};
+use till_commerce::quote::Kind;
 use till_commerce::{ParcelCommand, ShopError};
 use till_sandbox::Slot;
 use till_tests::host::{submit_body, token};
@@ -408,4 +410,26 @@ async fn killed_while_a_parcel_is_booked_the_host_asks_and_one_parcel_is_booked(
         let booked: Vec<Value> = Simulator::parcels(&shop.simulator).await;
         assert_eq!(booked.len(), 1, "{point}: {booked:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_of_which_nothing_has_to_be_sent_is_there_when_it_is_prepared() {
+    let till = TestTill::start().await;
+    let mut file = headphones();
+    (file.id, file.sku, file.kind) = ("PROD-FILE".to_owned(), "SKU-FILE".to_owned(), Kind::Digital);
+    till.shop.put_product(MERCHANT, &file).await.expect("a product");
+    till.shop.put_stock(MERCHANT, &file.sku, till_tests::WAREHOUSE, 5).await.expect("stock");
+    let item = NewItem { product: file.id, sku: None, quantity: 1, warehouse: None };
+    till.shop.add_to_cart(MERCHANT, CUSTOMER, item, None, None).await.expect("a line");
+    let session = till.shop.initiate(MERCHANT, CUSTOMER, None).await.expect("a session");
+    let view = till.submit(&session.id, json!({ "payment_method": "PM-001" })).await;
+    expect_phase(&till, &view, till_commerce::Phase::Confirmed).await;
+    till.follow().await;
+    let id = view.order.expect("an order").id;
+    let order = till.shop.order(MERCHANT, CUSTOMER, &id).await.expect("the order");
+    assert_eq!(order.status, "DELIVERED");
+    assert!(till.parcels(&id).await.is_empty());
+    let moved: Vec<Value> = till.told("order.status.updated").await;
+    let statuses: Vec<&str> = moved.iter().filter_map(|one| one["status"].as_str()).collect();
+    assert_eq!(statuses, ["CONFIRMED", "PROCESSING", "DELIVERED"]);
 }

@@ -18,6 +18,7 @@ mod degraded;
 mod edge;
 mod events;
 mod expiry;
+mod flow;
 mod fulfilment;
 mod gift_cards;
 mod hostile;

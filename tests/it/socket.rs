@@ -11,10 +11,10 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::http::{Shop, open};
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// As a browser does: the token is a subprotocol.
-async fn socket(shop: &Shop, token: &str) -> Result<Socket, Error> {
+pub(crate) async fn socket(shop: &Shop, token: &str) -> Result<Socket, Error> {
     let url = format!("{}/api/v1/tracking/socket", shop.host.url.replacen("http", "ws", 1));
     let mut request = url.into_client_request().expect("an address");
     let offered = format!("till.v1, bearer.{token}").parse().expect("a header");
@@ -25,12 +25,12 @@ async fn socket(shop: &Shop, token: &str) -> Result<Socket, Error> {
     })
 }
 
-async fn say(socket: &mut Socket, what: Value) {
+pub(crate) async fn say(socket: &mut Socket, what: Value) {
     socket.send(Message::text(what.to_string())).await.expect("it is sent");
 }
 
 /// The next message; none: it was closed with this code.
-async fn told(socket: &mut Socket) -> Result<Value, u16> {
+pub(crate) async fn told(socket: &mut Socket) -> Result<Value, u16> {
     loop {
         let message = tokio::time::timeout(PATIENCE, socket.next()).await.expect("a message in time");
         match message {
@@ -53,7 +53,7 @@ async fn reply(socket: &mut Socket) -> Value {
 }
 
 /// Events until one of this name, with their ids.
-async fn until(socket: &mut Socket, name: &str) -> Vec<Value> {
+pub(crate) async fn until(socket: &mut Socket, name: &str) -> Vec<Value> {
     let mut all = Vec::new();
     loop {
         let one = told(socket).await.expect("it stays open");

@@ -154,6 +154,24 @@ impl Host {
         *self = Host::start(folder, crash_at);
     }
 
+    /// SIGTERM: it finishes what runs, and ends.
+    pub fn ask_to_stop(&self) {
+        let asked = Command::new("kill").arg(self.process.id().to_string()).status();
+        assert!(asked.expect("the command `kill`").success(), "the host runs");
+    }
+
+    /// Waits for its end. Whether it ended well.
+    pub async fn ended(mut self) -> bool {
+        let until = Instant::now() + crate::PATIENCE;
+        loop {
+            if let Some(status) = self.process.try_wait().expect("its state") {
+                return status.success();
+            }
+            assert!(Instant::now() < until, "it ends in time");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// SIGKILL, from outside.
     pub fn kill(mut self) {
         let _ = self.process.kill();

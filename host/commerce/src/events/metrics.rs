@@ -266,13 +266,37 @@ impl Events {
                 tx.hold_relay().await?;
                 while counted.more(tx, &owner).await? {}
                 tx.drop_metrics(&owner).await?;
-                for row in counted.rows() {
+                for row in counted.sums.rows() {
                     tx.add_metric(&owner, &row).await?;
                 }
                 Ok(counted.orders)
             })
         });
         done.await
+    }
+}
+
+/// Rows that are added up before they are written: count and amount by name, day, label and currency.
+#[derive(Clone, Default)]
+pub(super) struct Sums(BTreeMap<(String, String, String, String), (i64, i64)>);
+
+impl Sums {
+    pub(super) fn add(&mut self, rows: Vec<MetricRow>) {
+        for row in rows {
+            let sum = self.0.entry((row.name, row.day, row.label, row.currency)).or_default();
+            *sum = (sum.0.saturating_add(row.count), sum.1.saturating_add(row.amount));
+        }
+    }
+
+    pub(super) fn rows(&self) -> impl Iterator<Item = MetricRow> {
+        self.0.iter().map(|((name, day, label, currency), (count, amount))| MetricRow {
+            day: day.clone(),
+            name: name.clone(),
+            label: label.clone(),
+            currency: currency.clone(),
+            count: *count,
+            amount: *amount,
+        })
     }
 }
 
@@ -283,7 +307,7 @@ struct Counted {
     orders: u64,
     /// Customers who have an order.
     bought: BTreeSet<String>,
-    sums: BTreeMap<(String, String, String, String), (i64, i64)>,
+    sums: Sums,
 }
 
 impl Counted {
@@ -293,10 +317,8 @@ impl Counted {
         let Some(last) = events.last() else { return Ok(false) };
         self.after = last.position;
         for event in &events {
-            for row in self.of_event(tx, merchant, event).await? {
-                let sum = self.sums.entry((row.name, row.day, row.label, row.currency)).or_default();
-                *sum = (sum.0.saturating_add(row.count), sum.1.saturating_add(row.amount));
-            }
+            let rows = self.of_event(tx, merchant, event).await?;
+            self.sums.add(rows);
         }
         Ok(true)
     }
@@ -327,16 +349,5 @@ impl Counted {
             _ => Buyer::Returning,
         };
         Ok(of_order(&order, event.at_us, buyer))
-    }
-
-    fn rows(&self) -> impl Iterator<Item = MetricRow> {
-        self.sums.iter().map(|((name, day, label, currency), (count, amount))| MetricRow {
-            day: day.clone(),
-            name: name.clone(),
-            label: label.clone(),
-            currency: currency.clone(),
-            count: *count,
-            amount: *amount,
-        })
     }
 }

@@ -15,6 +15,7 @@ mod webhook;
 mod wire;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -155,9 +156,6 @@ async fn relay(tx: &mut Tx, now_us: i64) -> Result<usize, StoreError> {
     let (facts, first) = tx.relay(RELAYED_AT_ONCE).await?;
     let mut shops = HashMap::new();
     for (position, fact) in (first..).zip(&facts) {
-        if !shops.contains_key(&fact.merchant) {
-            shops.insert(fact.merchant.clone(), Audience::of(tx, &fact.merchant).await?);
-        }
         let about = About::read(tx, fact).await?;
         let left = LeftCart::of(&fact.topic, &fact.body);
         let body = match (&about, &left) {
@@ -172,14 +170,15 @@ async fn relay(tx: &mut Tx, now_us: i64) -> Result<usize, StoreError> {
             (None, None) => inventory::subject(&fact.topic, &fact.body).unwrap_or_default(),
         };
         tx.log_event(fact, position, &subject, &body).await?;
-        let audience = &shops[&fact.merchant];
+        let audience = match shops.entry(fact.merchant.clone()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(Audience::of(tx, &fact.merchant).await?),
+        };
         if let Some(about) = &about {
-            project::project(tx, fact, about, &audience.settings, now_us).await?;
+            project::project(tx, fact, about, &audience.settings, &mut audience.counted, now_us).await?;
             notify::tell(tx, fact, about, &audience.settings, position, now_us).await?;
         }
-        for row in metrics::of_end(tx, &fact.merchant, &fact.topic, &body, fact.at_us).await? {
-            tx.add_metric(&fact.merchant, &row).await?;
-        }
+        audience.counted.add(metrics::of_end(tx, &fact.merchant, &fact.topic, &body, fact.at_us).await?);
         if audience.settings.events.nats {
             tx.put_delivery(&fact.merchant, nats::NATS, position, now_us).await?;
         }
@@ -187,6 +186,11 @@ async fn relay(tx: &mut Tx, now_us: i64) -> Result<usize, StoreError> {
             if webhook.wants(&fact.topic) {
                 tx.put_delivery(&fact.merchant, &webhook::target(&webhook.id), position, now_us).await?;
             }
+        }
+    }
+    for (merchant, audience) in &shops {
+        for row in audience.counted.rows() {
+            tx.add_metric(merchant, &row).await?;
         }
     }
     till_engine::crash::point("relay.in-tx");
@@ -197,6 +201,8 @@ async fn relay(tx: &mut Tx, now_us: i64) -> Result<usize, StoreError> {
 struct Audience {
     settings: Settings,
     webhooks: Vec<Webhook>,
+    /// What this turn has counted.
+    counted: metrics::Sums,
 }
 
 impl Audience {
@@ -204,7 +210,7 @@ impl Audience {
         let settings = Audience::settings_of(tx, merchant).await?;
         let rows = tx.webhooks(merchant).await?;
         let webhooks = rows.iter().map(Webhook::read).collect::<Result<Vec<_>, _>>()?;
-        Ok(Audience { settings, webhooks })
+        Ok(Audience { settings, webhooks, counted: metrics::Sums::default() })
     }
 
     async fn settings_of(tx: &mut Tx, merchant: &str) -> Result<Settings, StoreError> {

@@ -7,19 +7,20 @@ use till_store::tables::event::OutboxRow;
 use till_store::{Error as StoreError, Tx};
 use uuid::Uuid;
 
-use super::metrics::Buyer;
+use super::metrics::{Buyer, Sums};
 use super::{About, metrics};
 use crate::checkout::{self, order};
 use crate::fulfilment;
 use crate::settings::Settings;
 use crate::shop::is_guest;
 
-/// Does what follows. Runs once for each event.
+/// Does what follows. Runs once for each event. What is counted goes into `counted`, to be written once for many events.
 pub(super) async fn project(
     tx: &mut Tx,
     fact: &OutboxRow,
     about: &About,
     settings: &Settings,
+    counted: &mut Sums,
     now_us: i64,
 ) -> Result<(), StoreError> {
     match fact.topic.as_str() {
@@ -34,18 +35,14 @@ pub(super) async fn project(
                 let (currency, spent) = (order.currency.code(), order.receipt.totals.total);
                 tx.add_customer_value(&fact.merchant, &order.customer, currency, spent, fact.at_us).await?;
             }
-            for row in metrics::of_order(&about.order, fact.at_us, buyer) {
-                tx.add_metric(&fact.merchant, &row).await?;
-            }
+            counted.add(metrics::of_order(&about.order, fact.at_us, buyer));
             if settings.orders.process_at_once {
                 process(tx, fact, about, now_us).await?;
             }
             Ok(())
         }
         topic if metrics::arrived(topic, &about.fact) => {
-            for row in metrics::of_delivery(&about.order) {
-                tx.add_metric(&fact.merchant, &row).await?;
-            }
+            counted.add(metrics::of_delivery(&about.order));
             Ok(())
         }
         checkout::ORDER_PROCESSING => fulfilment::begin(tx, &fact.merchant, &about.order, now_us).await,

@@ -10,11 +10,14 @@ use std::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use till_engine::step::Event;
 use till_store::tables::shipment::ShipmentRow;
 use till_store::{Error as StoreError, Tx};
+use uuid::Uuid;
 
 use crate::catalog::parse;
-use crate::checkout::{CONFIRMED, Order, PROCESSING, TimelineEntry};
+use crate::checkout::order::move_on;
+use crate::checkout::{CONFIRMED, ORDER_STATUS_UPDATED, Order, PROCESSING, TimelineEntry};
 use crate::events::time;
 
 /// Lines of a timeline: a parcel has some dozens. The end is always told.
@@ -435,10 +438,21 @@ pub(crate) fn plan(order: &Order, now_us: i64) -> Vec<Shipment> {
     made.collect()
 }
 
-/// Makes the shipments of an order that is being prepared. Runs once for each order.
+/// Makes the shipments of an order that is being prepared. Runs once for each order. One of which nothing has to be
+/// sent is there at once.
 pub(crate) async fn begin(tx: &mut Tx, merchant: &str, order: &Order, now_us: i64) -> Result<(), StoreError> {
-    for shipment in plan(order, now_us) {
+    let parcels = plan(order, now_us);
+    for shipment in &parcels {
         tx.insert_shipment(merchant, &shipment.row()?).await?;
+    }
+    if !parcels.is_empty() {
+        return Ok(());
+    }
+    let (to, note) = (status::DELIVERED, "Nothing of it has to be sent");
+    if move_on(tx, merchant, &order.id, PROCESSING, to, note, now_us, |_| {}).await?.is_some() {
+        let body = json!({ "orderId": order.id, "status": to, "note": note });
+        let event = Event { topic: ORDER_STATUS_UPDATED.to_owned(), body };
+        tx.put_event(merchant, Uuid::now_v7(), &event, now_us).await?;
     }
     Ok(())
 }
