@@ -50,42 +50,31 @@ async fn a_submit_is_traced_from_the_request_to_the_call_of_the_gateway() {
     assert_eq!(answer.status(), 201);
 
     let name = |span: &Value| span["name"].as_str().unwrap_or_default().to_owned();
+    // Names from a span up to the request's.
+    let way = |all: &HashMap<String, Value>, span: &Value| -> Vec<String> {
+        let above = |span: &&Value| span["parentSpanId"].as_str().and_then(|parent| all.get(parent));
+        std::iter::successors(Some(span), above).map(name).skip(1).collect()
+    };
+    let expected = [
+        "component payment-gateway",
+        "step payment.authorize",
+        "workflow checkout",
+        "POST /api/v1/checkout/submit",
+    ];
     let until = Instant::now() + PATIENCE;
-    let (all, sent) = loop {
+    let all = loop {
         let all = spans(&collector);
-        let found =
-            all.values().find(|span| name(span).starts_with("POST 127.0.0.1") && span["traceId"] == trace);
-        // The request's own span ends last.
-        let ended = all.values().any(|span| name(span) == "POST /api/v1/checkout/submit");
-        match found.cloned() {
-            Some(sent) if ended => break (all, sent),
-            _ => assert!(
-                Instant::now() < until,
-                "the collector is told of the request to the provider: {all:?}"
-            ),
+        let sent = |span: &&Value| name(span).starts_with("POST 127.0.0.1") && span["traceId"] == trace;
+        if all.values().filter(sent).any(|span| way(&all, span) == expected) {
+            break all;
         }
+        assert!(Instant::now() < until, "the collector is told of the request to the provider: {all:?}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
-    let mut way = vec![];
-    let mut at = Some(&sent);
-    while let Some(span) = at {
-        way.push(name(span));
-        at = span["parentSpanId"].as_str().and_then(|parent| all.get(parent));
-    }
-    way.remove(0);
-    assert_eq!(
-        way,
-        [
-            "component payment-gateway",
-            "step payment.authorize",
-            "workflow checkout",
-            "POST /api/v1/checkout/submit"
-        ]
-    );
     let root = all.values().find(|span| name(span) == "POST /api/v1/checkout/submit").expect("the request");
     assert_eq!(root["parentSpanId"], "00f067aa0ba902b7", "the client's span is above it");
     let text = Value::from_iter(all.values().cloned()).to_string();
-    for told in ["till.component", "sha256", "quote.check", "component pricing", "\"commit\""] {
+    for told in ["till.component", "till.slot", "quote.check", "component pricing", "\"commit\""] {
         assert!(text.contains(told), "no `{told}` in {text}");
     }
     for secret in ["CUST-12345", "tok_visa", "Bearer"] {
