@@ -55,13 +55,14 @@ pub struct Config {
 pub struct TracesConfig {
     /// OTLP over HTTP as JSON: `http://127.0.0.1:4318/v1/traces`.
     pub endpoint: String,
-    /// Part of the requests that are traced, from 0 to 1, where the client has not begun a trace itself.
+    /// Parts per million of the requests that are traced where the client has not begun a trace itself; 1,000,000 is
+    /// all of them, which they are without.
     #[serde(default = "all_of_them")]
-    pub share: f64,
+    pub share_ppm: u32,
 }
 
-fn all_of_them() -> f64 {
-    1.0
+fn all_of_them() -> u32 {
+    1_000_000
 }
 
 /// How the log is written.

@@ -59,8 +59,11 @@ pub fn begin(format: LogFormat, traces: Option<&TracesConfig>) -> anyhow::Result
 }
 
 fn provider(config: &TracesConfig) -> anyhow::Result<SdkTracerProvider> {
-    if !(0.0..=1.0).contains(&config.share) {
-        bail!("`traces.share` is {}; a part from 0 to 1 is needed", config.share);
+    if config.share_ppm > 1_000_000 {
+        bail!(
+            "`traces.share_ppm` is {}; at most 1000000 are possible, which is all requests",
+            config.share_ppm
+        );
     }
     let exporter = SpanExporter::builder()
         .with_http()
@@ -70,8 +73,14 @@ fn provider(config: &TracesConfig) -> anyhow::Result<SdkTracerProvider> {
         .build()
         .with_context(|| format!("use `traces.endpoint` {}", config.endpoint))?;
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
+    #[expect(
+        clippy::disallowed_types,
+        clippy::float_arithmetic,
+        reason = "the sampler takes a float; it is no money"
+    )]
+    let share = f64::from(config.share_ppm) / 1_000_000.0;
     // Who has begun a trace has decided whether it is kept.
-    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.share)));
+    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(share)));
     let host = Resource::builder().with_service_name("till").build();
     Ok(SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
