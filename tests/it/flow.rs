@@ -242,3 +242,136 @@ async fn a_host_that_is_asked_to_stop_answers_what_it_has_begun_and_ends_well() 
     assert!(host.ended().await, "it ends well");
     drop((simulator, folder));
 }
+
+impl Outside {
+    /// Changes settings, which hold at once after a restart.
+    async fn set(&mut self, name: &str, value: Value) {
+        let (_, mut settings) = self.admin("GET", "/api/v1/admin/settings", None).await;
+        settings[name] = value;
+        self.done("PUT", "/api/v1/admin/settings", settings).await;
+        self.shop.restart();
+    }
+
+    /// A session of two headphones, submitted so.
+    async fn submit(&self, with: Value) -> (u16, Value) {
+        let mut body = submit_body(&self.shop.session().await, "PM-001");
+        for (name, value) in with.as_object().expect("fields") {
+            body[name] = value.clone();
+        }
+        self.shop.call("POST", "/api/v1/checkout/submit", Some(&body)).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gift_card_pays_its_part_and_a_bulk_code_works_once() {
+    let out = Outside::open().await;
+    let card = out.done("POST", "/api/v1/admin/gift-cards", json!({ "amount": 25.00 })).await;
+    let code = json!({ "code": card["code"] });
+    let balance = async || {
+        let (status, told) = out.shop.call("POST", "/api/v1/gift-cards/balance", Some(&code)).await;
+        assert_eq!(status, 200, "{told}");
+        told["available"].to_string()
+    };
+    assert_eq!(balance().await, "25.0");
+    let codes = "/api/v1/admin/promotions/summer-2024/codes";
+    out.done("POST", codes, json!({ "count": 1, "code": "SUMMER2024" })).await;
+    let (_, made) = out.admin("GET", codes, None).await;
+    let unique = text(&made["codes"][0]["code"]);
+
+    let (status, order) =
+        out.submit(json!({ "giftCards": [card["code"]], "promotionCodes": [unique] })).await;
+    assert_eq!(status, 201, "{order}");
+    assert!(order.to_string().contains("451.59"), "476.59 less the card's 25 are due: {order}");
+    assert_eq!(balance().await, "0.0");
+    let (_, used) = out.admin("GET", codes, None).await;
+    assert_eq!((&used["codes"][0]["used"], &used["codes"][0]["uses"]), (&json!(1), &json!(1)), "{used}");
+    assert_eq!(out.shop.simulator.taken().await, 45_159);
+
+    let (status, again) = out.submit(json!({ "promotionCodes": [unique] })).await;
+    assert!(status >= 400, "a code that is used up is refused: {again}");
+    assert_eq!(out.shop.simulator.taken().await, 45_159);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn points_are_earned_corrected_and_taken_back_once() {
+    let out = Outside::open().await;
+    let points = async || out.look("/api/v1/loyalty").await["availablePoints"].as_i64().expect("points");
+    let before = points().await;
+    let (status, order) = out.submit(json!({ "loyaltyPointsToUse": 500 })).await;
+    assert_eq!(status, 201, "{order}");
+    let after = points().await;
+    assert!(after > before - 500, "points are earned: {before} {after}");
+    let path = format!("/api/v1/admin/customers/{CUSTOMER}/points");
+    out.done("POST", &path, json!({ "delta": 7, "reason": "a late parcel" })).await;
+    assert_eq!(points().await, after + 7);
+    let path = format!("/api/v1/admin/orders/{}/points-reversal", text(&order["orderId"]));
+    for _ in 0..2 {
+        let (status, told) = out.admin("POST", &path, None).await;
+        assert!(status < 300, "{told}");
+        assert_eq!(points().await, before + 7, "earned are gone, used are back, once");
+    }
+    let ledger = out.look("/api/v1/loyalty/entries").await;
+    let sum: i64 =
+        ledger["entries"].as_array().expect("rows").iter().filter_map(|row| row["points"].as_i64()).sum();
+    assert_eq!(sum, 7, "the ledger tells every change since: {ledger}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stock_that_gets_low_is_told_and_a_cart_is_told_what_is_left() {
+    let out = Outside::open().await;
+    let put = "/api/v1/admin/stock/SKU-ABC-001/US-WEST-01";
+    out.done("PUT", put, json!({ "onHand": 4 })).await;
+    out.done("PUT", "/api/v1/admin/inventory/thresholds/SKU-ABC-001", json!({ "lowAt": 3 })).await;
+    let (status, order) = out.submit(json!({})).await;
+    assert_eq!(status, 201, "{order}");
+    let begun = Instant::now();
+    while !out.events().contains(&"inventory.low".to_owned()) {
+        assert!(begun.elapsed() < PATIENCE, "{:?}", out.events());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let moves = "/api/v1/admin/inventory/movements?sku=SKU-ABC-001";
+    let (_, ledger) = out.admin("GET", moves, None).await;
+    assert!(ledger.to_string().contains(&text(&order["orderId"])), "{ledger}");
+
+    // Two are in the cart, one is left.
+    let item = json!({ "productId": "PROD-12345", "quantity": 2 });
+    assert_eq!(out.shop.call("POST", "/api/v1/cart/items", Some(&item)).await.0, 200);
+    out.done("PUT", put, json!({ "onHand": 1 })).await;
+    let (_, told) = out.shop.call("POST", "/api/v1/cart/validate", None).await;
+    assert_eq!(told["warnings"][0]["message"], "Only 1 items available", "{told}");
+    assert_eq!(told["updatedItems"][0]["quantity"], 1, "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_who_calls_too_often_waits_and_a_guests_cart_comes_along() {
+    let mut out = Outside::open().await;
+    let guest = token("guest_1", "");
+    let item = json!({ "productId": "PROD-12345", "quantity": 1 });
+    assert_eq!(out.shop.as_other(&guest, "POST", "/api/v1/cart/items", Some(&item)).await.0, 200);
+    let (status, merged) =
+        out.shop.call("POST", "/api/v1/cart/merge", Some(&json!({ "guestToken": guest }))).await;
+    assert_eq!((status, &merged["cart"]["items"][0]["quantity"]), (200, &json!(1)), "{merged}");
+
+    out.set("rate", json!({ "requests": 3, "window_s": 600 })).await;
+    for _ in 0..3 {
+        assert_eq!(out.shop.call("GET", "/api/v1/cart", None).await.0, 200);
+    }
+    let (status, told) = out.shop.call("GET", "/api/v1/cart", None).await;
+    assert_eq!((status, &told["code"]), (429, &json!("rate-limited")), "{told}");
+    assert_eq!(out.shop.as_other(&guest, "GET", "/api/v1/cart", None).await.0, 200, "nobody else waits");
+    out.look("/api/v1/orders").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_is_away_trips_the_breaker_and_nothing_is_charged() {
+    let mut out = Outside::open().await;
+    out.set("breaker", json!({ "threshold": 1, "cool_down_s": 600 })).await;
+    out.shop.simulator.stop();
+    let (status, told) = out.submit(json!({})).await;
+    assert!(status >= 400, "{told}");
+    let (_, seen) = out.admin("GET", "/api/v1/admin/breakers", None).await;
+    assert_eq!(seen["breakers"][0]["state"], "OPEN", "{seen}");
+    let stock = out.look("/api/v1/inventory/SKU-ABC-001").await;
+    assert!(!stock.to_string().contains("\"held\":2"), "nothing is held: {stock}");
+    assert_eq!(out.look("/api/v1/cart").await["cart"]["items"][0]["quantity"], 2, "the cart is kept");
+}
