@@ -385,7 +385,7 @@ fn kept(new: bool, out: &impl Serialize, url: &str) -> Result<Response, Problem>
     }
 }
 
-/// Finds customers by the beginning of their id or mail address, in the order of ids. Needs the scope `admin`.
+/// Finds customers by the beginning of their id or mail address, in the order of ids.
 #[utoipa::path(get, path = "/api/v1/admin/customers", tag = "customers", security(("bearer" = [])),
     params(("q" = Option<String>, Query, description = "beginning of an id, or of a mail address in whatever case"),
         ("limit" = Option<i64>, Query, description = "1 to 200; 50 by default"),
@@ -406,7 +406,7 @@ pub(crate) async fn list(
     json(StatusCode::OK, &RecordsOut::new(&found, next))
 }
 
-/// Reads a customer, with what they have bought in all. Needs the scope `admin`.
+/// Reads a customer, with what they have bought in all.
 #[utoipa::path(get, path = "/api/v1/admin/customers/{id}", tag = "customers", security(("bearer" = [])),
     params(("id" = String, Path)), responses((status = 200, body = RecordOut)))]
 pub(crate) async fn record(
