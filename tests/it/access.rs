@@ -136,6 +136,9 @@ async fn every_command_of_a_merchant_is_in_the_log_with_who_and_how_it_ended() {
     assert_eq!(shop.as_other(&secret, "DELETE", missing, None).await.0, 404);
     assert_eq!(shop.as_other(&secret, "PUT", "/api/v1/admin/settings", Some(&json!({}))).await.0, 403);
     assert_eq!(shop.as_other(&admin, "GET", "/api/v1/admin/settings", None).await.0, 200);
+    // A shopper commands nothing of the merchant's, and fills no log by trying.
+    let shopper = token("CUST-1", "openid profile");
+    assert_eq!(shop.as_other(&shopper, "PUT", "/api/v1/admin/settings", Some(&json!({}))).await.0, 403);
     let actor = format!("key:{}", text(&key["id"]));
 
     let log = async |shop: &Shop, query: &str| {
@@ -205,6 +208,33 @@ fn signed(private: &str, id: &str, claims: &Value) -> String {
     let key = EncodingKey::from_ed_pem(pem.as_bytes()).expect("a key");
     let header = Header { kid: Some(id.to_owned()), ..Header::new(Algorithm::EdDSA) };
     jsonwebtoken::encode(&header, claims, &key).expect("a token")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_key_of_an_issuer_works_though_a_fixed_key_is_of_its_kind() {
+    use data_encoding::{BASE64, BASE64URL_NOPAD};
+    let issuer = Endpoint::open().await;
+    issuer.says(&key_set(&[("a", FIRST.1)]));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    // SubjectPublicKeyInfo of Ed25519 (RFC 8410): twelve bytes, then the key.
+    let mut der = vec![0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+    der.extend(BASE64URL_NOPAD.decode(FIRST.1.as_bytes()).expect("base64"));
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", BASE64.encode(&der));
+    let path = folder.path().join("fixed.pem");
+    std::fs::write(&path, pem).expect("write the key");
+    let more = format!("jwks_url = {:?}\njwt_public_key = {path:?}\n", issuer.url);
+    std::fs::write(folder.path().join(MORE), more).expect("write the configuration");
+    let host = Host::start(folder.path(), None);
+    let call =
+        async |token: &str| host.call_as(token, "GET", "/api/v1/orders", "", None).await.expect("an answer");
+    let new = signed(SECOND.0, "b", &claims("CUST-1", &[]));
+    problem(&call(&new).await, 401, "signature");
+    issuer.says(&key_set(&[("a", FIRST.1), ("b", SECOND.1)]));
+    let until = Instant::now() + PATIENCE;
+    while call(&new).await.0 != 200 {
+        assert!(Instant::now() < until, "a new key is fetched when a token names it");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

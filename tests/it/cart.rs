@@ -22,7 +22,7 @@ async fn stocked(till: &TestTill, name: &str, units: i64) -> Product {
 }
 
 async fn add(shop: &Shop, customer: &str, product: &str, quantity: i64) {
-    let item = NewItem { product: product.to_owned(), sku: None, quantity, warehouse: None };
+    let item = NewItem { product: product.to_owned(), sku: None, quantity, warehouse: None, currency: None };
     shop.add_to_cart(MERCHANT, customer, item, None, None).await.expect("it is put in");
 }
 

@@ -195,6 +195,78 @@ async fn inner_addresses_are_not_told_without_leave() {
     assert!(endpoint.posted().is_empty());
 }
 
+/// What a customer wants can be read by nobody: whatever wrote it, the log goes on for everybody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_odd_fact_is_in_the_log_and_stops_nobody_elses() {
+    let till = TestTill::start().await;
+    let odd = till.store.transact(|tx| {
+        Box::pin(async move { tx.put_preference(MERCHANT, CUSTOMER, "{\"locale\": 7}", 1).await })
+    });
+    odd.await.expect("it is written");
+    let quoted = till.worked_example().await;
+    let first = till.submit(&quoted.id, json!({})).await.order.expect("an order");
+    till.stock_is(10).await;
+    till.shop.put_customer(MERCHANT, &till_tests::customer("CUST-2"), 0).await.expect("a customer");
+    let quoted = till.session("CUST-2", 1).await;
+    let address = json!({ "shipping_method": "standard", "payment_method": "PM-001" });
+    till.shop
+        .edit(MERCHANT, "CUST-2", &quoted.id, address.as_object().cloned().expect("fields"), None)
+        .await
+        .expect("an edit");
+    let second =
+        till.submit_as("CUST-2", &quoted.id, json!({})).await.expect("a submit").order.expect("an order");
+    settle(&till).await;
+    let log = async |order: &str| till.events.log(MERCHANT, Some(order), 0, 100).await.expect("the log");
+    let topics = |log: &[(i64, String)]| -> Vec<String> {
+        let all = log.iter().map(|(_, text)| serde_json::from_str::<Value>(text).expect("JSON"));
+        all.map(|event| event["type"].as_str().expect("a topic").to_owned()).collect()
+    };
+    assert!(topics(&log(&second.id).await).contains(&"order.processing".to_owned()), "the other goes on");
+    let all = till.events.log(MERCHANT, None, 0, 100).await.expect("the log");
+    assert!(all.iter().any(|(_, text)| text.contains(&first.id)), "the odd one is in the log: {all:?}");
+    let told =
+        till.store.read().await.unwrap().notifications(MERCHANT, "CUST-2", true, (i64::MAX, ""), 10).await;
+    assert_eq!(told.expect("notifications").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_never_answers_keeps_no_other_waiting() {
+    let till = TestTill::start().await;
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = silent.local_addr().expect("an address");
+    let holding = tokio::spawn(async move {
+        let mut streams = Vec::new();
+        while let Ok((stream, _)) = silent.accept().await {
+            streams.push(stream);
+        }
+    });
+    let other = Endpoint::open().await;
+    for url in [format!("http://{address}/hooks"), other.url.clone()] {
+        till.events.add_webhook(MERCHANT, hook(&url, &["*"])).await.expect("an endpoint");
+    }
+    let order = async |customer: &str| {
+        till.shop.put_customer(MERCHANT, &till_tests::customer(customer), 0).await.expect("a customer");
+        let session = till.session(customer, 1).await;
+        let chosen = json!({ "shipping_method": "standard", "payment_method": "PM-001" });
+        let chosen = chosen.as_object().cloned().expect("fields");
+        till.shop.edit(MERCHANT, customer, &session.id, chosen, None).await.expect("an edit");
+        let done = till.submit_as(customer, &session.id, json!({})).await.expect("a submit");
+        till.events.relay().await.expect("a relay");
+        done.order.expect("an order").id
+    };
+    order("CUST-1").await;
+    let events = till.events.clone();
+    let delivering = tokio::spawn(async move { events.deliver().await });
+    until("the first order is told", async || !other.of("order.created").is_empty()).await;
+    let second = order("CUST-2").await;
+    until("the second order is told beside the silent endpoint", async || {
+        other.posted().iter().any(|one| one.body.contains(&second))
+    })
+    .await;
+    delivering.abort();
+    holding.abort();
+}
+
 /// Asks until it is so.
 async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
     let begun = std::time::Instant::now();

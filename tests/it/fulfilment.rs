@@ -85,6 +85,7 @@ async fn an_order_leaves_in_a_parcel_for_each_warehouse_and_is_as_far_as_the_slo
         sku: None,
         quantity: 1,
         warehouse: Some("US-EAST-01".into()),
+        currency: None,
     };
     till.shop.add_to_cart(MERCHANT, CUSTOMER, item, None, None).await.unwrap();
     let order = ordered(&till).await;
@@ -419,7 +420,7 @@ async fn an_order_of_which_nothing_has_to_be_sent_is_there_when_it_is_prepared()
     (file.id, file.sku, file.kind) = ("PROD-FILE".to_owned(), "SKU-FILE".to_owned(), Kind::Digital);
     till.shop.put_product(MERCHANT, &file).await.expect("a product");
     till.shop.put_stock(MERCHANT, &file.sku, till_tests::WAREHOUSE, 5).await.expect("stock");
-    let item = NewItem { product: file.id, sku: None, quantity: 1, warehouse: None };
+    let item = NewItem { product: file.id, sku: None, quantity: 1, warehouse: None, currency: None };
     till.shop.add_to_cart(MERCHANT, CUSTOMER, item, None, None).await.expect("a line");
     let session = till.shop.initiate(MERCHANT, CUSTOMER, None).await.expect("a session");
     let view = till.submit(&session.id, json!({ "payment_method": "PM-001" })).await;

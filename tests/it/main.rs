@@ -12,6 +12,7 @@ mod compile;
 mod components;
 mod contract;
 mod crash;
+mod currencies;
 mod customers;
 mod definition;
 mod degraded;

@@ -292,7 +292,13 @@ impl TestTill {
 
     /// A session over a cart with so many headphones.
     pub async fn session(&self, customer: &str, units: i64) -> SessionView {
-        let item = NewItem { product: PRODUCT.to_owned(), sku: None, quantity: units, warehouse: None };
+        let item = NewItem {
+            product: PRODUCT.to_owned(),
+            sku: None,
+            quantity: units,
+            warehouse: None,
+            currency: None,
+        };
         self.shop.add_to_cart(MERCHANT, customer, item, None, None).await.expect("it fits into the cart");
         self.shop.initiate(MERCHANT, customer, None).await.expect("a session")
     }

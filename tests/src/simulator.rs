@@ -45,7 +45,8 @@ impl Simulator {
         Simulator { process, url: url.trim().to_owned(), client, _memory: memory }
     }
 
-    async fn movements(&self) -> Vec<Value> {
+    /// All movements of money, oldest first.
+    pub async fn movements(&self) -> Vec<Value> {
         let response = self
             .client
             .get(format!("{}/admin/charges", self.url))

@@ -113,7 +113,7 @@ async fn plant(folder: &Path, simulator: &str, seed: Value, bound: &[Bind]) {
                     let customer: Customer =
                         serde_json::from_value(row["customer"].clone()).expect("a customer");
                     let text = serde_json::to_string(&customer).expect("a customer is JSON");
-                    tx.put_customer(&owner, &customer.id, &text, points).await?;
+                    tx.put_customer(&owner, &customer.id, &text, points, PLANTED.at_us).await?;
                 }
                 Ok(())
             })

@@ -101,6 +101,9 @@ pub struct Items {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Conditions {
+    /// The cart is in this currency. A promotion with amounts in a shop with several currencies needs it: minor units of
+    /// one are not those of another.
+    pub currency: Option<String>,
     /// Of all goods, before discounts.
     pub min_subtotal: Option<i64>,
     /// Units of the lines that `items` chooses, or of all.

@@ -6,17 +6,25 @@ use crate::bindings::exports::till::checkout::promotion_rules::{
 use crate::bindings::till::checkout::types::{Code, Customer, Line, Reason};
 use crate::config::{Conditions, Config, Discount, Items, Promotion};
 
+/// What the call says beside the cart.
+pub struct Asked<'a> {
+    /// ISO 4217, of the cart.
+    pub currency: &'a str,
+    /// Epoch milliseconds.
+    pub now_ms: u64,
+}
+
 /// Proposes every rule that applies and refuses the typed codes that do not.
 pub fn evaluate(
     config: &Config,
     request: &PromotionRequest,
-    now_ms: u64,
+    asked: &Asked<'_>,
     unique: impl Fn(&str) -> Option<String>,
 ) -> PromotionResult {
     let mut candidates = Vec::new();
     let mut refusals = Vec::new();
     for promotion in config.promotions.iter().filter(|p| p.codes.is_empty() && !p.unique_codes) {
-        match apply(promotion, None, request, now_ms) {
+        match apply(promotion, None, request, asked) {
             Ok(candidate) => candidates.push(candidate),
             // Only what the shopper can still reach is worth telling.
             Err(no) if !no.missing.is_empty() => refusals.push(no.refusal(promotion, None)),
@@ -29,7 +37,7 @@ pub fn evaluate(
         let result = if brought.contains(&promotion.id.as_str()) {
             Err(No::plain("code-repeated", "another code brings the same promotion"))
         } else {
-            used_up(code).map_or_else(|| apply(promotion, Some(code), request, now_ms), Err)
+            used_up(code).map_or_else(|| apply(promotion, Some(code), request, asked), Err)
         };
         match result {
             Ok(candidate) => {
@@ -100,10 +108,11 @@ fn apply(
     promotion: &Promotion,
     code: Option<&Code>,
     request: &PromotionRequest,
-    now_ms: u64,
+    asked: &Asked<'_>,
 ) -> Result<Candidate, No> {
     let customer = request.cart.customer.as_ref();
-    check_time(&promotion.conditions, now_ms)?;
+    check_currency(&promotion.conditions, asked.currency)?;
+    check_time(&promotion.conditions, asked.now_ms)?;
     check_customer(&promotion.conditions, customer)?;
     check_cart(promotion, request)?;
     let (target, value) = discount(promotion, request)?;
@@ -129,6 +138,15 @@ fn apply(
         }],
         attributes: Vec::new(),
     })
+}
+
+fn check_currency(conditions: &Conditions, currency: &str) -> Result<(), No> {
+    match &conditions.currency {
+        Some(wanted) if wanted != currency => {
+            Err(No::plain("other-currency", &format!("it is for carts in {wanted}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_time(conditions: &Conditions, now_ms: u64) -> Result<(), No> {
@@ -328,8 +346,10 @@ mod tests {
     fn run(promotion: &str, request: &PromotionRequest) -> PromotionResult {
         let config = serde_json::from_str(&format!(r#"{{"promotions":[{promotion}]}}"#)).unwrap();
         let unique = |code: &str| (code == "U-1").then(|| "x".to_owned());
-        evaluate(&config, request, 1_717_200_000_000, unique)
+        evaluate(&config, request, &ASKED, unique)
     }
+
+    const ASKED: Asked<'static> = Asked { currency: "USD", now_ms: 1_717_200_000_000 };
 
     fn rule(rest: &str) -> String {
         format!(r#"{{"id":"x","title":"X",{rest}}}"#)
@@ -341,7 +361,7 @@ mod tests {
     fn the_demo_takes_fifteen_percent_of_the_goods() {
         let config: Config = serde_json::from_str(include_str!("../demo.json")).unwrap();
         let request = request(&[("a", 2, 24_999)], &["summer2024"], None);
-        let result = evaluate(&config, &request, 1_717_200_000_000, |_| None);
+        let result = evaluate(&config, &request, &ASKED, |_| None);
         let [candidate] = &result.candidates[..] else { panic!("{result:?}") };
         assert_eq!(candidate.code.as_deref(), Some("summer2024"));
         assert!(matches!((&candidate.target, &candidate.value), (Target::Order, Value::Rate(150_000))));
@@ -371,6 +391,7 @@ mod tests {
         check(r#"{"contains":{"products":["p-z"]}}"#, "product-missing", Some(("add-product", 1)));
         check(r#"{"groups":["vip"]}"#, "not-in-group", None);
         check(r#"{"tiers":["silver"]}"#, "not-in-tier", None);
+        check(r#"{"currency":"EUR"}"#, "other-currency", None);
         check(r#"{"first_order":true}"#, "not-first-order", None);
         check(r#"{"until":"2024-06-01"}"#, "expired", None);
         check(r#"{"from":"2024-06-02"}"#, "not-yet", Some(("wait", 86_400_000)));
@@ -378,7 +399,7 @@ mod tests {
 
     #[test]
     fn conditions_that_hold_let_it_through() {
-        let conditions = r#"{"min_subtotal":200,"min_quantity":2,"groups":["trade"],"tiers":["gold"],"first_order":true,
+        let conditions = r#"{"currency":"USD","min_subtotal":200,"min_quantity":2,"groups":["trade"],"tiers":["gold"],"first_order":true,
             "from":"2024-06-01","until":"2024-06-02","contains":{"categories":["shoes"],"tags":["tag-a"]}}"#;
         let promotion = rule(&format!(r#"{TENTH},"conditions":{conditions}"#));
         let result = run(&promotion, &request(&[("a", 2, 100)], &[], customer(&["trade"], 0)));

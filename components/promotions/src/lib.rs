@@ -42,6 +42,7 @@ impl Guest for Promotions {
             })
         })?;
         let unique = |code: &str| tables::lookup(&config.codes_table, code);
-        Ok(evaluate::evaluate(&config, &request, ctx.now_ms, unique))
+        let asked = evaluate::Asked { currency: &ctx.currency, now_ms: ctx.now_ms };
+        Ok(evaluate::evaluate(&config, &request, &asked, unique))
     }
 }

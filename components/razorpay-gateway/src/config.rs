@@ -61,6 +61,11 @@ fn request_time_max_ms() -> u64 {
 }
 
 impl Config {
+    /// Requests that were begun at a time, if it is known, have arrived by now or never will.
+    pub fn is_settled(&self, first_sent_ms: Option<u64>, now_ms: u64) -> bool {
+        first_sent_ms.is_none_or(|sent| now_ms > sent.saturating_add(self.request_time_max_ms))
+    }
+
     /// Reads it from the context of a call.
     pub fn read(ctx: &CallContext) -> Result<Config, ComponentError> {
         serde_json::from_str(&ctx.config).map_err(|error| {

@@ -30,8 +30,7 @@ fn look(attempt: &Attempt, config: &Config, now_ms: u64, send: Send<'_>) -> Resu
             }
             None => {
                 // A request may still be on its way until the longest time has passed. Without an order nobody can pay.
-                let settled =
-                    attempt.first_sent_ms.is_none_or(|sent| now_ms > sent + config.request_time_max_ms);
+                let settled = config.is_settled(attempt.first_sent_ms, now_ms);
                 let absence = if settled { Absence::Certain } else { Absence::NotVisibleYet };
                 return Ok(FindOutcome::NeverHappened(absence));
             }

@@ -113,18 +113,24 @@ fn create(attempt: &Attempt, config: &Config, send: Send<'_>) -> Result<Order, T
 }
 
 /// Takes reserved money.
-pub fn capture(request: &CaptureRequest, send: Send<'_>) -> Answer<PaymentResult> {
+pub fn capture(
+    request: &CaptureRequest,
+    config: &Config,
+    now_ms: u64,
+    send: Send<'_>,
+) -> Answer<PaymentResult> {
     let attempt = &request.attempt;
+    let settled = config.is_settled(attempt.first_sent_ms, now_ms);
     let order = reference_of(attempt, ORDER).unwrap_or_default();
     if let Some(id) = reference_of(attempt, PAYMENT) {
-        return take(id, order, &attempt.key, &request.amount, send);
+        return take(id, order, &attempt.key, &request.amount, settled, send);
     }
     if order.is_empty() {
         return Err(not_begun());
     }
     match payments(order, None, send) {
         Ok(all) => match reserved(attempt, &all) {
-            Some(payment) => take(&payment.id, order, &attempt.key, &request.amount, send),
+            Some(payment) => take(&payment.id, order, &attempt.key, &request.amount, settled, send),
             None => Ok(unknown(format!("order {order} has no authorized payment"))),
         },
         Err(Trouble::NotSent(why)) => Err(Trouble::unavailable(why)),
@@ -133,12 +139,14 @@ pub fn capture(request: &CaptureRequest, send: Send<'_>) -> Answer<PaymentResult
 }
 
 /// Takes the money of one payment. The provider takes a payment once, whoever asks how often; asked again it refuses,
-/// and what stands is looked at.
+/// and what stands is looked at. It also refuses while an earlier try is being carried out, so until those are `settled`
+/// a refusal says nothing of a payment that is still authorized.
 pub(crate) fn take(
     id: &str,
     order: &str,
     key: &str,
     amount: &Money,
+    settled: bool,
     send: Send<'_>,
 ) -> Answer<PaymentResult> {
     let body = json!({ "amount": amount.minor, "currency": amount.currency });
@@ -155,6 +163,9 @@ pub(crate) fn take(
     Ok(match (payment.status.as_str(), refusal) {
         _ if payment.id != id => unknown(format!("the provider answered with payment {}", payment.id)),
         ("captured", _) => succeeded(order, &payment),
+        ("authorized", Some(code)) if !settled => {
+            unknown(format!("{code}, and payment {id} is still authorized: an earlier try may be under way"))
+        }
         ("authorized" | "failed" | "refunded", Some(code)) => {
             result(PaymentStatus::Declined(decline(&code)), TookEffect::No)
         }

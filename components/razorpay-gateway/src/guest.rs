@@ -52,7 +52,7 @@ impl Guest for RazorpayGateway {
 
     fn capture(ctx: CallContext, request: CaptureRequest) -> Result<PaymentResult, ComponentError> {
         let config = Config::read(&ctx)?;
-        gateway::capture(&request, &|sent| http::send(&config, sent))
+        gateway::capture(&request, &config, ctx.now_ms, &|sent| http::send(&config, sent))
     }
 
     fn void(ctx: CallContext, request: VoidRequest) -> Result<PaymentResult, ComponentError> {

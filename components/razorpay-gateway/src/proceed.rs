@@ -77,7 +77,8 @@ fn settle(
             Ok(refused(request, config, order, "another-amount", "the payment is of another amount"))
         }
         "authorized" if attempt.gateway_state.as_deref() == Some(CAPTURE) => {
-            gateway::take(&payment.id, order, &attempt.key, &attempt.amount, send)
+            // When an earlier try of this return was sent is not known: the attempt began with the order.
+            gateway::take(&payment.id, order, &attempt.key, &attempt.amount, false, send)
         }
         "authorized" => Ok(gateway::succeeded(order, &payment)),
         other => Ok(gateway::unknown(format!("payment {} is `{other}`", payment.id))),

@@ -175,12 +175,18 @@ fn a_capture_that_is_refused_is_looked_at() {
         final_capture: true,
     };
     let refusal = json!({ "error": { "code": "BAD_REQUEST_ERROR", "reason": "input_validation_failed" } });
-    for (status, succeeds) in [("captured", true), ("authorized", false)] {
+    let taken = |status: &str, now_ms: u64| {
         let provider = Provider::of(&[(400, refusal.clone()), (200, payment(status, 49_900, "order_1"))]);
-        let result = capture(&request, &|sent| provider.send(sent)).unwrap();
-        assert_eq!(matches!(result.status, PaymentStatus::Succeeded), succeeds, "{status}");
+        let result = capture(&request, &config(), now_ms, &|sent| provider.send(sent)).unwrap();
         assert_eq!(provider.asked.borrow()[0].key.as_deref(), Some("k"));
-    }
+        result.status
+    };
+    assert!(matches!(taken("captured", 2_000), PaymentStatus::Succeeded));
+    assert!(matches!(taken("failed", 2_000), PaymentStatus::Declined(_)));
+    let soon = taken("authorized", 2_000);
+    assert!(matches!(soon, PaymentStatus::Unknown(_)), "an earlier try may be under way: {soon:?}");
+    let late = taken("authorized", 1_000_000);
+    assert!(matches!(late, PaymentStatus::Declined(_)), "nothing is under way any more: {late:?}");
 }
 
 fn found(references: &[(&str, &str)], now_ms: u64, answers: &[(u16, Value)]) -> FindOutcome {

@@ -15,6 +15,9 @@ pub struct Config {
 #[serde(deny_unknown_fields)]
 pub struct Zone {
     pub name: String,
+    /// Only for carts in this currency, whose minor units all amounts here are. None: in a shop with one currency.
+    #[serde(default)]
+    pub currency: Option<String>,
     /// ISO 3166-1 alpha-2.
     #[serde(default)]
     pub countries: Vec<String>,

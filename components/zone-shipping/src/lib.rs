@@ -39,6 +39,6 @@ impl Guest for ZoneShipping {
                 attributes: Vec::new(),
             })
         })?;
-        Ok(rates::rates(&config, &request, ctx.now_ms))
+        Ok(rates::rates(&config, &request, &ctx.currency, ctx.now_ms))
     }
 }

@@ -9,7 +9,7 @@ use crate::config::{Band, Config, Method, Zone};
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// All options of all groups; a group without one gets a message that says why.
-pub fn rates(config: &Config, request: &RateRequest, now_ms: u64) -> RateResult {
+pub fn rates(config: &Config, request: &RateRequest, currency: &str, now_ms: u64) -> RateResult {
     let mut options = Vec::new();
     let mut messages = Vec::new();
     for group in &request.groups {
@@ -17,7 +17,7 @@ pub fn rates(config: &Config, request: &RateRequest, now_ms: u64) -> RateResult 
             messages.push(message(group, "address-missing", "an address is needed to ship this"));
             continue;
         };
-        let Some(zone) = config.zones.iter().find(|zone| holds(zone, destination)) else {
+        let Some(zone) = config.zones.iter().find(|zone| holds(zone, currency, destination)) else {
             messages.push(message(group, "not-shippable", "nothing is shipped to this address"));
             continue;
         };
@@ -36,12 +36,13 @@ pub fn rates(config: &Config, request: &RateRequest, now_ms: u64) -> RateResult 
     RateResult { options, messages, attributes: Vec::new() }
 }
 
-fn holds(zone: &Zone, place: &Address) -> bool {
+fn holds(zone: &Zone, currency: &str, place: &Address) -> bool {
     let any = |wanted: &[String], found: &str| {
         wanted.is_empty() || wanted.iter().any(|wanted| wanted.eq_ignore_ascii_case(found))
     };
     let postal = plain(&place.postal_code);
-    any(&zone.countries, &place.country)
+    zone.currency.as_deref().is_none_or(|wanted| wanted == currency)
+        && any(&zone.countries, &place.country)
         && any(&zone.regions, &place.region)
         && (zone.postal_prefixes.is_empty()
             || zone.postal_prefixes.iter().any(|prefix| postal.starts_with(&plain(prefix))))
@@ -155,13 +156,17 @@ mod tests {
 
     fn prices(request: &RateRequest) -> Vec<(String, i64)> {
         let config = serde_json::from_str(ZONES).unwrap();
-        rates(&config, request, 0).options.into_iter().map(|option| (option.id, option.price)).collect()
+        rates(&config, request, "USD", 0)
+            .options
+            .into_iter()
+            .map(|option| (option.id, option.price))
+            .collect()
     }
 
     #[test]
     fn the_demo_ships_for_15_99_in_five_days() {
         let config = serde_json::from_str(include_str!("../demo.json")).unwrap();
-        let result = rates(&config, &request("US", "94105", 400, 42_498, &[]), 1_000);
+        let result = rates(&config, &request("US", "94105", 400, 42_498, &[]), "USD", 1_000);
         let option = result.options.iter().find(|option| option.id == "standard").unwrap();
         assert_eq!((option.price, option.latest_ms), (1_599, Some(1_000 + 5 * DAY_MS)));
     }
@@ -186,10 +191,17 @@ mod tests {
     fn enough_goods_ship_free_and_some_goods_do_not_ship() {
         assert_eq!(prices(&request("GB", "", 100, 9_000, &[]))[0], ("light".into(), 0));
         let config = serde_json::from_str(ZONES).unwrap();
-        let stuck = rates(&config, &request("GB", "", 5_000, 1, &["fragile"]), 0);
+        let stuck = rates(&config, &request("GB", "", 5_000, 1, &["fragile"]), "USD", 0);
         assert_eq!((stuck.options.len(), stuck.messages[0].code.as_str()), (0, "not-shippable"));
-        let nowhere = rates(&config, &request("FR", "", 1, 1, &[]), 0);
+        let nowhere = rates(&config, &request("FR", "", 1, 1, &[]), "USD", 0);
         assert_eq!(nowhere.messages[0].code, "not-shippable");
+    }
+
+    #[test]
+    fn a_zone_of_another_currency_is_none() {
+        let config = serde_json::from_str(include_str!("../demo.json")).unwrap();
+        let here = request("US", "94105", 400, 42_498, &[]);
+        assert_eq!(rates(&config, &here, "JPY", 0).messages[0].code, "not-shippable");
     }
 
     #[test]
@@ -197,6 +209,6 @@ mod tests {
         let config = serde_json::from_str(ZONES).unwrap();
         let mut request = request("GB", "", 1, 1, &[]);
         request.groups[0].destination = None;
-        assert_eq!(rates(&config, &request, 0).messages[0].code, "address-missing");
+        assert_eq!(rates(&config, &request, "USD", 0).messages[0].code, "address-missing");
     }
 }

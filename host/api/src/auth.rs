@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
-use till_commerce::access::Wanted;
+use till_commerce::access::{Wanted, scopes};
 use till_commerce::is_api_key;
 
 use crate::App;
@@ -157,7 +157,7 @@ impl Auth {
             return Err(NO_KEY);
         }
         let validation = self.validation(header.alg);
-        let mut why = "the token's signature does not match";
+        let mut why = NO_MATCH;
         let claims =
             keys.iter().find_map(|key| match jsonwebtoken::decode::<Claims>(token, key, &validation) {
                 Ok(data) => Some(data.claims),
@@ -196,11 +196,11 @@ impl Auth {
     }
 
     /// Whether a token that was refused so might be good with keys that were fetched now; they are fetched then.
-    async fn refetched(&self, why: &str) -> bool {
-        match &self.set {
-            Some(set) if why == NO_KEY => set.fresh().await,
-            _ => false,
-        }
+    async fn refetched(&self, why: &str, token: &str) -> bool {
+        let Some(set) = &self.set else { return false };
+        let named = || jsonwebtoken::decode_header(token).ok()?.kid;
+        let unknown = why == NO_KEY || why == NO_MATCH && named().is_some_and(|kid| !set.names(&kid));
+        unknown && set.fresh().await
     }
 
     fn validation(&self, algorithm: Algorithm) -> Validation {
@@ -221,6 +221,7 @@ impl Auth {
     }
 }
 
+const NO_MATCH: &str = "the token's signature does not match";
 const NO_KEY: &str = "the token is signed with an algorithm or key that this host does not know";
 /// Begins the subject of whoever comes with an API key.
 const KEY_SUBJECT: &str = "key:";
@@ -243,6 +244,12 @@ impl Caller {
     /// A scope opens it.
     pub(crate) fn has(&self, wanted: Wanted) -> bool {
         wanted.in_scopes(self.scopes.iter().map(String::as_str))
+    }
+
+    /// Something of the merchant's is open to them.
+    pub(crate) fn is_staff(&self) -> bool {
+        let all = scopes();
+        self.scopes.iter().any(|scope| all.contains(scope))
     }
 
     /// An error where no scope opens it.
@@ -269,7 +276,7 @@ impl Caller {
         }
         let now_us = app.runner.clock().now_us();
         let claims = match app.auth.check(token, now_us) {
-            Err(why) if app.auth.refetched(why).await => app.auth.check(token, now_us),
+            Err(why) if app.auth.refetched(why, token).await => app.auth.check(token, now_us),
             checked => checked,
         };
         let claims = claims.map_err(refuse)?;

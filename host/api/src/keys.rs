@@ -126,6 +126,12 @@ impl KeySet {
         matches!(tokio::time::timeout(WAITED, fetches.changed()).await, Ok(Ok(())))
     }
 
+    /// A key has this id.
+    pub(crate) fn names(&self, id: &str) -> bool {
+        let known = self.known.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        known.iter().any(|key| key.id.as_deref() == Some(id))
+    }
+
     /// Keys for an algorithm, of this id where the token names one.
     pub(crate) fn keys(&self, algorithm: Algorithm, id: Option<&str>) -> Vec<DecodingKey> {
         let known = self.known.read().unwrap_or_else(std::sync::PoisonError::into_inner);

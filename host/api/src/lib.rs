@@ -23,6 +23,7 @@ mod problem;
 mod rate;
 mod read;
 mod routes;
+mod seats;
 mod serve;
 #[cfg(test)]
 mod tests;

@@ -34,9 +34,9 @@ struct ProblemOut {
 #[openapi(
     info(title = "Till", description = "A checkout engine: carts, checkouts as durable workflows, merchants' components.\n\nAmounts are JSON numbers with exactly the currency's digits; read them as decimals, not as floats."),
     paths(
-        catalog::list, catalog::read, catalog::complete, catalog::pricing,
+        catalog::currencies, catalog::list, catalog::read, catalog::complete, catalog::pricing,
         products::list, products::read, products::put, products::delete, products::import, products::export,
-        cart::read, cart::clear, cart::add, cart::set, cart::remove, cart::validate, cart::merge,
+        cart::read, cart::clear, cart::add, cart::set, cart::remove, cart::set_currency, cart::validate, cart::merge,
         checkout::initiate, checkout::read, checkout::edit, checkout::submit, checkout::cancel, checkout::returned,
         payments::validate, payments::review,
         orders::list, orders::read, follow::follow, socket::open,

@@ -14,6 +14,7 @@ use http_body_util::BodyExt as _;
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use till_commerce::settings::Settings;
 use till_model::money::{Currency, Money};
 use till_sandbox::TABLE_BYTES_MAX;
 
@@ -355,6 +356,22 @@ impl<'b> Fields<'b> {
         }
     }
 
+    /// The code of a currency.
+    pub(crate) fn currency(&mut self, name: &'static str) -> Option<Currency> {
+        let code = self.text(name)?;
+        Currency::from_code(&code).map_err(|error| self.wrong(name, error.to_string())).ok()
+    }
+
+    /// `currency`: one that the shop sells in; its own without.
+    pub(crate) fn sold_in(&mut self, settings: &Settings) -> Currency {
+        let Some(given) = self.currency("currency") else { return settings.currency };
+        if !settings.sold_in().any(|one| one == given) {
+            let all: Vec<String> = settings.sold_in().map(|one| format!("`{}`", one.code())).collect();
+            self.wrong("currency", format!("this shop sells in {}", all.join(", ")));
+        }
+        given
+    }
+
     /// An amount in major units, exact: `471.17`.
     pub(crate) fn amount(&mut self, name: &'static str, currency: Currency) -> Option<Money> {
         let raw = self.raw(name).value()?;
@@ -566,6 +583,12 @@ impl Query {
             Some(Ok(at)) => Ok(Some(at.as_microsecond())),
             Some(Err(_)) => Err(Problem::field(name, A_TIME)),
         }
+    }
+
+    /// The code of a currency.
+    pub(crate) fn currency(&mut self, name: &'static str) -> Result<Option<Currency>, Problem> {
+        let code = self.text(name).map(Currency::from_code).transpose();
+        code.map_err(|error| Problem::field(name, error.to_string()))
     }
 
     /// A number of rows between 1 and `max`.

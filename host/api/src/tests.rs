@@ -463,7 +463,8 @@ fn request_bodies_are_described_as_they_are_read() {
         let _ = checkout::choices(f);
     });
     check::<checkout::SubmitIn>(|f| {
-        let _ = checkout::Submit::read(f, usd);
+        let id = checkout::Submit::session(f);
+        let _ = checkout::Submit::read(f, id, usd);
     });
     check::<workflows::StartIn>(|f| {
         let _ = workflows::StartIn::read(f);

@@ -108,6 +108,8 @@ pub struct NewItem {
     pub quantity: i64,
     /// Preferred warehouse.
     pub warehouse: Option<String>,
+    /// Currency of an empty cart from then on; one with lines must have it.
+    pub currency: Option<Currency>,
 }
 
 /// What is found in a line of a cart.
@@ -124,7 +126,7 @@ pub struct Finding {
 /// What is found, in the words that shoppers read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Found {
-    /// The product is not sold, or not in this shop's currency.
+    /// The product is not sold, or not in the cart's currency.
     #[error("Product no longer available")]
     Gone,
     /// There is none.
@@ -195,7 +197,11 @@ pub async fn current(
     settings: &Settings,
 ) -> Result<Cart, StoreError> {
     match tx.active_cart(merchant, customer).await? {
-        Some(row) => load(&row),
+        Some(row) => {
+            let cart = load(&row)?;
+            let lost = cart.items.is_empty() && settings.in_currency(cart.currency).is_none();
+            Ok(if lost { Cart { currency: settings.currency, ..cart } } else { cart })
+        }
         None => Ok(Cart {
             id: String::new(),
             customer: customer.to_owned(),
@@ -205,6 +211,15 @@ pub async fn current(
             updated_us: 0,
         }),
     }
+}
+
+/// The merchant's settings as they are for this cart, in its currency.
+pub(crate) fn settings_of(cart: &Cart, settings: &Settings) -> Result<Settings, CartError> {
+    settings.in_currency(cart.currency).ok_or_else(|| {
+        let (lost, sold) = (cart.currency.code(), settings.sold_in_words());
+        let why = format!("this shop sells in {lost} no more; choose one of {sold} with PUT /api/v1/cart/currency, or empty the cart");
+        CartError::Field { field: "cart.currency".into(), why }
+    })
 }
 
 /// A cart by its id, whatever became of it.
@@ -230,10 +245,19 @@ pub async fn add(
     now_us: i64,
 ) -> Result<Cart, CartError> {
     let quantity = quantity(item.quantity, settings)?;
-    let product = sold(tx, merchant, &item.product, settings).await?;
-    let article = article(&product, item.sku.as_deref())?;
     let mut cart = current(tx, merchant, customer, settings).await?;
     expect(&cart, expected)?;
+    match item.currency.filter(|wanted| *wanted != cart.currency) {
+        None => {}
+        Some(wanted) if cart.items.is_empty() => cart.currency = offered(wanted, settings)?.currency,
+        Some(_) => {
+            let why = format!("the cart is in {}; change it with PUT /api/v1/cart/currency", cart.currency);
+            return Err(CartError::Field { field: "currency".into(), why });
+        }
+    }
+    let settings = &settings_of(&cart, settings)?;
+    let product = sold(tx, merchant, &item.product, settings).await?;
+    let article = article(&product, item.sku.as_deref())?;
     let stock = catalog::availability(tx, merchant, &article.sku).await?;
     let line =
         cart.items.iter().position(|i| i.sku == article.sku && same_place(i, item.warehouse.as_deref()));
@@ -285,6 +309,7 @@ pub async fn set_quantity(
     let mut cart = current(tx, merchant, customer, settings).await?;
     expect(&cart, expected)?;
     let at = position(&cart, item)?;
+    let settings = &settings_of(&cart, settings)?;
     let product = sold(tx, merchant, &cart.items[at].product, settings).await?;
     let article = article(&product, Some(&cart.items[at].sku))?;
     let stock = catalog::availability(tx, merchant, &article.sku).await?;
@@ -334,6 +359,48 @@ pub async fn clear(
     save(tx, merchant, cart, now_us).await
 }
 
+/// Puts the cart into another currency, all lines at their prices there. A line that has none keeps it from changing.
+pub async fn set_currency(
+    tx: &mut Tx,
+    merchant: &str,
+    customer: &str,
+    settings: &Settings,
+    currency: Currency,
+    expected: Option<i64>,
+    now_us: i64,
+) -> Result<Cart, CartError> {
+    let settings = offered(currency, settings)?;
+    let mut cart = current(tx, merchant, customer, &settings).await?;
+    expect(&cart, expected)?;
+    if cart.currency == currency && !cart.id.is_empty() {
+        return Ok(cart);
+    }
+    cart.currency = currency;
+    for (n, item) in cart.items.iter_mut().enumerate() {
+        let field = || format!("cart.items[{n}].productId").into();
+        item.unit_price = match sold_line(tx, merchant, item, &settings).await {
+            Ok((_, article)) => article.price,
+            Err(CartError::Field { why, .. }) => {
+                let why = format!("{why}; take it out of the cart first");
+                return Err(CartError::Field { field: field(), why });
+            }
+            Err(CartError::NoProduct { product }) => {
+                let why = format!("{product} is not sold any more; take it out of the cart first");
+                return Err(CartError::Field { field: field(), why });
+            }
+            Err(other) => return Err(other),
+        };
+    }
+    save(tx, merchant, cart, now_us).await
+}
+
+fn offered(currency: Currency, settings: &Settings) -> Result<Settings, CartError> {
+    settings.in_currency(currency).ok_or_else(|| {
+        let why = format!("this shop does not sell in {currency}, but in {}", settings.sold_in_words());
+        CartError::Field { field: "currency".into(), why }
+    })
+}
+
 /// Looks through all lines. Prices and units that are no longer true are brought up to date; a line that cannot be
 /// bought stays as it is, for the shopper to decide.
 pub async fn validate(
@@ -346,6 +413,16 @@ pub async fn validate(
 ) -> Result<Checked, CartError> {
     let mut checked = Checked::from(current(tx, merchant, customer, settings).await?);
     expect(&checked.cart, expected)?;
+    // In a currency that is sold no more nothing has a price.
+    let Some(settings) = &settings.in_currency(checked.cart.currency) else {
+        let gone = |item: &CartItem| Finding {
+            item: item.id.clone(),
+            product: item.product.clone(),
+            what: Found::Gone,
+        };
+        checked.errors = checked.cart.items.iter().map(gone).collect();
+        return Ok(checked);
+    };
     let mut spoken_for = Places::new();
     for item in &mut checked.cart.items {
         let finding = |what| Finding { item: item.id.clone(), product: item.product.clone(), what };
@@ -408,6 +485,11 @@ pub async fn merge(
     if from.id.is_empty() {
         return Ok(checked);
     }
+    // An empty cart takes the guest's currency too; another one keeps its own, at its prices.
+    if checked.cart.items.is_empty() && settings.in_currency(from.currency).is_some() {
+        checked.cart.currency = from.currency;
+    }
+    let settings = &settings_of(&checked.cart, settings)?;
     let limits = settings.limits;
     for mut item in from.items {
         let finding = |what| Finding { item: item.id.clone(), product: item.product.clone(), what };
@@ -536,10 +618,11 @@ async fn sold(tx: &mut Tx, merchant: &str, id: &str, settings: &Settings) -> Res
         );
         return Err(CartError::Field { field: "productId".into(), why });
     }
-    match other_currency(&product, settings) {
-        Some(why) => Err(CartError::Field { field: "productId".into(), why }),
-        None => Ok(product),
-    }
+    let found = product.currency;
+    product.priced_in(settings.currency).ok_or_else(|| {
+        let why = format!("product {id} has no price in {}; it is priced in {found}", settings.currency);
+        CartError::Field { field: "productId".into(), why }
+    })
 }
 
 /// A line that can be sold, and as what.
@@ -577,27 +660,27 @@ fn article(product: &Product, sku: Option<&str>) -> Result<Article, CartError> {
     }
 }
 
-fn other_currency(product: &Product, settings: &Settings) -> Option<String> {
-    let (found, wanted) = (product.currency.code(), settings.currency.code());
-    (found != wanted)
-        .then(|| format!("product {} is priced in {found}, this shop sells in {wanted}", product.id))
-}
-
-/// All lines are priced in the shop's currency: it may have changed since they were put in.
-pub(crate) async fn in_currency(
+/// The cart's settings, if each line has a price in its currency: prices may have changed since they were put in.
+pub(crate) async fn priced(
     tx: &mut Tx,
     merchant: &str,
     cart: &Cart,
     settings: &Settings,
-) -> Result<(), CartError> {
+) -> Result<Settings, CartError> {
+    let settings = settings_of(cart, settings)?;
     for (n, item) in cart.items.iter().enumerate() {
-        let product = catalog::product(tx, merchant, &item.product).await?;
-        if let Some(why) = product.and_then(|product| other_currency(&product, settings)) {
+        let Some(product) = catalog::product(tx, merchant, &item.product).await? else { continue };
+        let (id, found) = (product.id.clone(), product.currency);
+        if product.priced_in(settings.currency).is_none() {
+            let why = format!(
+                "product {id} has no price in {}, it is priced in {found}; take it out of the cart",
+                settings.currency
+            );
             let field = format!("cart.items[{n}].productId").into();
-            return Err(CartError::Field { field, why: format!("{why}; take it out of the cart") });
+            return Err(CartError::Field { field, why });
         }
     }
-    Ok(())
+    Ok(settings)
 }
 
 fn same_place(item: &CartItem, warehouse: Option<&str>) -> bool {

@@ -12,6 +12,8 @@ use crate::loyalty;
 use crate::quote::{Address, Kind};
 use crate::settings::Settings;
 
+/// Dearest unit, minor units: ten thousand units of it are still a sum that can be counted.
+const PRICE_MAX: i64 = 100_000_000_000_000;
 /// Variants of a product: ten sizes in twenty colours.
 const VARIANTS_MAX: usize = 200;
 
@@ -38,6 +40,9 @@ pub struct Product {
     pub compare_at: Option<i64>,
     /// Currency of the prices.
     pub currency: Currency,
+    /// Prices in other currencies; without one it is not sold there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub prices: BTreeMap<Currency, Price>,
     /// It is sold.
     #[serde(default = "yes")]
     pub active: bool,
@@ -81,6 +86,9 @@ pub struct Variant {
     /// What one unit is said to have cost before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compare_at: Option<i64>,
+    /// Prices in other currencies. Beside a price of its own it needs one in each of the product's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub prices: BTreeMap<Currency, Price>,
     /// Address of a picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
@@ -90,6 +98,17 @@ pub struct Variant {
     /// It is sold.
     #[serde(default = "yes")]
     pub active: bool,
+}
+
+/// What one unit costs in another currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    /// Minor units.
+    pub price: i64,
+    /// What one unit is said to have cost before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare_at: Option<i64>,
 }
 
 /// What is sold under a SKU.
@@ -146,6 +165,28 @@ impl Product {
         }
     }
 
+    /// The same product with its price in a currency; the price it had is then one of its prices. None: it has none there.
+    #[must_use]
+    pub fn priced_in(mut self, currency: Currency) -> Option<Product> {
+        if currency == self.currency {
+            return Some(self);
+        }
+        let own = self.prices.remove(&currency)?;
+        let before = std::mem::replace(&mut self.currency, currency);
+        self.prices.insert(before, Price { price: self.price, compare_at: self.compare_at });
+        (self.price, self.compare_at) = (own.price, own.compare_at);
+        for variant in &mut self.variants {
+            let own = variant.prices.remove(&currency);
+            // Its price is not the product's, and nobody told it in this currency.
+            variant.active &= variant.price.is_none() || own.is_some();
+            if let Some(price) = variant.price {
+                variant.prices.insert(before, Price { price, compare_at: variant.compare_at });
+            }
+            (variant.price, variant.compare_at) = (own.map(|p| p.price), own.and_then(|p| p.compare_at));
+        }
+        Some(self)
+    }
+
     /// What is sold under a SKU.
     pub fn article(&self, sku: &str) -> Option<Article> {
         self.articles().into_iter().find(|article| article.sku == sku)
@@ -158,8 +199,20 @@ impl Product {
             let (before, mut tell) = (&self.variants[..n], |field: &str, why| {
                 wrong.push((format!("variants[{n}].{field}"), why));
             });
-            if variant.price.is_some_and(|price| price < 0) {
-                tell("price", "a price is not negative");
+            if !variant.price.is_none_or(is_price) {
+                tell("price", A_PRICE);
+            }
+            if !variant.prices.values().all(|own| is_price(own.price)) {
+                tell("prices", A_PRICE);
+            }
+            let others = || variant.prices.keys().copied().collect::<Vec<_>>();
+            if variant.price.is_none() && !variant.prices.is_empty() {
+                tell("prices", "without a `price` of its own it has those of the product");
+            } else if variant.price.is_some() && !others().iter().eq(self.prices.keys()) {
+                tell(
+                    "prices",
+                    "beside a `price` of its own, one in each currency of the product's `prices` is needed",
+                );
             }
             if variant.options.is_empty() {
                 tell("options", "at least one option is needed, such as `size`");
@@ -174,8 +227,15 @@ impl Product {
         if self.variants.len() > VARIANTS_MAX {
             wrong.push(("variants".to_owned(), "at most 200 variants; make several products of them"));
         }
-        if self.price < 0 {
-            wrong.push(("price".to_owned(), "a price is not negative"));
+        if self.prices.contains_key(&self.currency) {
+            wrong
+                .push(("prices".to_owned(), "other currencies than the product's own `currency` are needed"));
+        }
+        if !self.prices.values().all(|own| is_price(own.price)) {
+            wrong.push(("prices".to_owned(), A_PRICE));
+        }
+        if !is_price(self.price) {
+            wrong.push(("price".to_owned(), A_PRICE));
         }
         wrong
     }
@@ -200,13 +260,22 @@ impl Product {
             words.push(' ');
             words.push_str(sku);
         }
-        let sold = articles.iter().filter(|a| a.active || !self.active).map(|a| a.price).min();
+        let lowest = |product: &Product| {
+            let sold = product.articles().into_iter().filter(|a| a.active || !self.active);
+            sold.map(|a| a.price).min().unwrap_or(product.price)
+        };
+        let mut prices = vec![(self.currency.code().to_owned(), lowest(self))];
+        for currency in self.prices.keys() {
+            let there = self.clone().priced_in(*currency);
+            prices.extend(there.map(|product| (currency.code().to_owned(), lowest(&product))));
+        }
         Ok(ProductRow {
             id: self.id.clone(),
             body: serde_json::to_string(self).map_err(|e| StoreError::Corrupt(e.to_string()))?,
             words: words.to_lowercase(),
             name: self.name.to_lowercase(),
-            price: sold.unwrap_or(self.price),
+            currency: self.currency.code().to_owned(),
+            prices,
             active: self.active,
             stocked: self.stocked,
             categories: self.categories.clone(),
@@ -214,6 +283,12 @@ impl Product {
             skus,
         })
     }
+}
+
+const A_PRICE: &str = "a price is not negative, and at most 100000000000000 minor units";
+
+fn is_price(minor: i64) -> bool {
+    (0..=PRICE_MAX).contains(&minor)
 }
 
 /// A SKU that belongs to another product.
@@ -449,8 +524,35 @@ mod tests {
     #[test]
     fn a_product_is_found_by_its_words_and_the_lowest_price_that_is_sold() {
         let row = shirt().row().unwrap();
-        assert_eq!((row.price, row.words.as_str()), (1800, "shirt  shirt-m shirt-l shirt-s shirt"));
+        assert_eq!(
+            (row.prices, row.words.as_str()),
+            (vec![("USD".to_owned(), 1800)], "shirt  shirt-m shirt-l shirt-s shirt")
+        );
         assert_eq!(row.skus.iter().filter(|(_, sold)| *sold).count(), 3);
+    }
+
+    #[test]
+    fn a_product_is_sold_in_another_currency_at_the_prices_it_has_there() {
+        let of = |code: &str| Currency::from_code(code).unwrap();
+        let mut shirt = shirt();
+        shirt.variants.truncate(2);
+        assert_eq!(shirt.clone().priced_in(of("EUR")), None, "nothing is converted");
+        shirt.prices.insert(of("EUR"), Price { price: 1900, compare_at: Some(2400) });
+        let faults: Vec<String> = shirt.faults().into_iter().map(|(field, _)| field).collect();
+        assert_eq!(faults, ["variants[1].prices"], "its own price is not told in EUR");
+        let there = shirt.clone().priced_in(of("EUR")).unwrap();
+        assert!(!there.article("SHIRT-L").unwrap().active, "stored so all the same, it is not sold there");
+        shirt.variants[1].prices.insert(of("EUR"), Price { price: 1700, compare_at: None });
+        assert_eq!(shirt.faults(), []);
+        let there = shirt.clone().priced_in(of("EUR")).unwrap();
+        let articles = there.articles();
+        let told: Vec<_> = articles.iter().map(|a| (a.sku.as_str(), a.price, a.compare_at)).collect();
+        assert_eq!(told, [("SHIRT-M", 1900, Some(2400)), ("SHIRT-L", 1700, None)]);
+        assert_eq!(there.priced_in(of("USD")), Some(shirt.clone()), "and back again");
+        let prices = [("USD".to_owned(), 1800), ("EUR".to_owned(), 1700)];
+        assert_eq!(shirt.row().unwrap().prices, prices);
+        shirt.prices.insert(of("USD"), Price { price: -1, compare_at: None });
+        assert_eq!(shirt.faults().len(), 3, "its own currency, a negative price, and a variant without it");
     }
 
     #[test]

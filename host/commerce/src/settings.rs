@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use till_model::money::{Allocation, Currency, Rounding, TaxRounding};
 use till_sandbox::BreakerRule;
 
-use crate::events::notify::is_address;
+use crate::events::notify::{STATUSES, StatusTexts, is_address, is_locale};
 use crate::inventory::Policy;
 use crate::inventory::near::Point;
 
@@ -23,8 +23,10 @@ use crate::inventory::near::Point;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// Currency of carts.
+    /// Currency of carts that ask for none. Amounts without a currency of their own are in it.
     pub currency: Currency,
+    /// Further currencies that carts may be in. A product is sold in those that it has a price in: nothing is converted.
+    pub currencies: BTreeMap<Currency, CurrencySettings>,
     /// BCP 47; components answer texts in it where they can.
     pub locale: String,
     /// Sales channel told to components.
@@ -60,12 +62,55 @@ pub struct Settings {
     pub orders: OrderSettings,
     /// Where goods are taken from, and when stock is low.
     pub inventory: InventorySettings,
+    /// What statuses of orders and parcels are called for customers, by language (`de`, `de-AT`), then by status
+    /// (`SHIPPED`). What is not here is called as Till calls it.
+    pub statuses: StatusTexts,
     /// How customers are told of their orders outside the app.
     pub notifications: NotificationSettings,
     /// Who else is told of events.
     pub events: EventSettings,
     /// When gateways and carriers are left alone.
     pub breaker: BreakerSettings,
+}
+
+/// A further currency of a shop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CurrencySettings {
+    /// What points are worth in it. None: in it they are neither used nor earned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub points: Option<PointsWorth>,
+}
+
+/// What points are worth in a currency, as in [`PointsSettings`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PointsWorth {
+    /// Worth of one point in minor units.
+    pub minor_per_point: u32,
+    /// Points earned for each whole step of the total.
+    pub earned_per_major: u32,
+    /// Major units of a step.
+    #[serde(default = "one")]
+    pub earning_step: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// Most further currencies: every checkout reads the settings once.
+const CURRENCIES_MAX: usize = 50;
+
+/// Most languages of words for statuses.
+const STATUS_LANGUAGES_MAX: usize = 20;
+/// A status is shown on a badge.
+const STATUS_CHARS_MAX: usize = 60;
+
+fn is_status_text((status, text): (&String, &String)) -> bool {
+    STATUSES.contains(&status.as_str())
+        && (1..=STATUS_CHARS_MAX).contains(&text.trim().chars().count())
+        && !text.chars().any(char::is_control)
 }
 
 /// When an origin of gateways or carriers that fails is left alone, and for how long.
@@ -282,8 +327,10 @@ pub struct PointsSettings {
     pub enabled: bool,
     /// Worth of one point in minor units: 1 makes 500 points 5.00 USD.
     pub minor_per_point: u32,
-    /// Points earned for each whole major unit of the total: 1 makes 471.17 USD 471 points.
+    /// Points earned for each whole step of the total: 1 makes 471.17 USD 471 points.
     pub earned_per_major: u32,
+    /// Major units of a step: with 100, 12,345 JPY are 123 steps.
+    pub earning_step: u32,
     /// Points lower the amount that is taxed, like any discount.
     pub reduce_tax: bool,
     /// Tiers by points earned in all, ascending. A customer who reaches none has the tier that their merchant says.
@@ -370,6 +417,7 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             currency: Currency::from_code("USD").expect("USD is in the table of currencies"),
+            currencies: BTreeMap::new(),
             locale: "en-US".to_owned(),
             channel: "web".to_owned(),
             rounding: Rounding::default(),
@@ -387,6 +435,7 @@ impl Default for Settings {
             rate: RateSettings::default(),
             orders: OrderSettings::default(),
             inventory: InventorySettings::default(),
+            statuses: StatusTexts::new(),
             notifications: NotificationSettings::default(),
             events: EventSettings::default(),
             breaker: BreakerSettings::default(),
@@ -412,6 +461,7 @@ impl Default for PointsSettings {
             enabled: true,
             minor_per_point: 1,
             earned_per_major: 1,
+            earning_step: 1,
             reduce_tax: true,
             tiers: vec![],
             expire_after_days: None,
@@ -466,6 +516,33 @@ pub struct SettingsError {
 }
 
 impl Settings {
+    /// The settings of carts in a currency. None: nothing is sold in it.
+    #[must_use]
+    pub fn in_currency(&self, currency: Currency) -> Option<Settings> {
+        if currency == self.currency {
+            return Some(self.clone());
+        }
+        let own = self.currencies.get(&currency)?;
+        let mut points = self.points.clone();
+        match own.points {
+            Some(PointsWorth { minor_per_point, earned_per_major, earning_step }) => {
+                points = PointsSettings { minor_per_point, earned_per_major, earning_step, ..points };
+            }
+            None => points.enabled = false,
+        }
+        Some(Settings { currency, points, ..self.clone() })
+    }
+
+    /// All currencies that carts may be in, the shop's own first.
+    pub fn sold_in(&self) -> impl Iterator<Item = Currency> {
+        std::iter::once(self.currency).chain(self.currencies.keys().copied())
+    }
+
+    /// All currencies for people: "`USD`, `EUR`".
+    pub(crate) fn sold_in_words(&self) -> String {
+        self.sold_in().map(|one| format!("`{}`", one.code())).collect::<Vec<_>>().join(", ")
+    }
+
     /// Checks what the types do not.
     ///
     /// # Errors
@@ -485,6 +562,18 @@ impl Settings {
                 !self.points.enabled || self.points.minor_per_point > 0,
                 "points.minor_per_point",
                 "at least 1 while points are enabled",
+            ),
+            (self.points.earning_step > 0, "points.earning_step", "at least 1"),
+            (
+                self.currencies.len() <= CURRENCIES_MAX && !self.currencies.contains_key(&self.currency),
+                "currencies",
+                "at most 50, and not `currency` itself, whose points are in `points`",
+            ),
+            (
+                (self.currencies.values().filter_map(|own| own.points))
+                    .all(|worth| worth.minor_per_point > 0 && worth.earning_step > 0),
+                "currencies",
+                "`points.minor_per_point` and `points.earning_step` of at least 1; without `points` they have no worth there",
             ),
             (
                 self.tier_benefits.tiers.values().all(|tier| tier.discount_ppm <= 1_000_000),
@@ -522,6 +611,13 @@ impl Settings {
                 self.carts.abandoned_after_s.is_none_or(|seconds| ABANDONED_AFTER_S.contains(&seconds)),
                 "carts.abandoned_after_s",
                 "60 to 31536000 seconds",
+            ),
+            (
+                self.statuses.len() <= STATUS_LANGUAGES_MAX
+                    && self.statuses.keys().all(|language| is_locale(language))
+                    && self.statuses.values().flatten().all(is_status_text),
+                "statuses",
+                "at most 20 languages such as `de` or `de-AT`, each with words of 1 to 60 characters for `PENDING_PAYMENT`, `CONFIRMED`, `PAYMENT_FAILED`, `PROCESSING`, `NEW`, `PENDING`, `READY`, `SHIPPED`, `OUT_FOR_DELIVERY`, `DELIVERY_FAILED`, `DELIVERED`, `RETURNED` or `CANCELLED`",
             ),
             (self.limits.quantity_max > 0, "limits.quantity_max", "at least 1"),
             ((1..=3_600).contains(&self.rate.window_s), "rate.window_s", "1 to 3600 seconds"),
@@ -570,6 +666,50 @@ mod tests {
         }
         let long = Settings { order_number_prefix: "O-R-D".to_owned(), ..Settings::default() };
         assert_eq!(long.check().unwrap_err().field, "order_number_prefix");
+    }
+
+    #[test]
+    fn a_cart_in_another_currency_has_the_worth_of_points_that_is_told_for_it_or_none() {
+        let given = |text: &str| serde_json::from_str::<Given>(text).map(|given| given.0);
+        let yen = r#"{"currencies": {"EUR": {}, "JPY": {"points": {"minor_per_point": 1, "earned_per_major": 1, "earning_step": 100}}}}"#;
+        let settings = given(yen).unwrap();
+        settings.check().unwrap();
+        let of = |code: &str| settings.in_currency(Currency::from_code(code).unwrap());
+        assert_eq!(of("USD"), Some(settings.clone()));
+        assert_eq!(of("GBP"), None);
+        assert!(!of("EUR").unwrap().points.enabled, "nobody said what they are worth");
+        let japan = of("JPY").unwrap();
+        assert_eq!((japan.currency.code(), japan.points.earning_step), ("JPY", 100));
+        assert!(japan.points.enabled);
+        assert_eq!(settings.sold_in_words(), "`USD`, `EUR`, `JPY`");
+        for wrong in [
+            r#"{"currencies": {"USD": {}}}"#,
+            r#"{"currencies": {"JPY": {"points": {"minor_per_point": 0, "earned_per_major": 1}}}}"#,
+            r#"{"currencies": {"JPY": {"points": {"minor_per_point": 1, "earned_per_major": 1, "earning_step": 0}}}}"#,
+        ] {
+            assert_eq!(given(wrong).unwrap().check().unwrap_err().field, "currencies", "{wrong}");
+        }
+        assert!(given(r#"{"currencies": {"XXX": {}}}"#).is_err());
+        assert!(given(r#"{"currencies": ["EUR"]}"#).is_err());
+    }
+
+    #[test]
+    fn words_for_statuses_are_short_and_for_statuses_that_there_are() {
+        let checked = |text: &str| {
+            let text = format!(r#"{{"statuses": {text}}}"#);
+            serde_json::from_str::<Given>(&text).unwrap().0.check().map_err(|error| error.field)
+        };
+        checked(r#"{"en": {"SHIPPED": "On the road"}, "de-AT": {}}"#).unwrap();
+        let long = format!(r#"{{"en": {{"SHIPPED": "{}"}}}}"#, "x".repeat(61));
+        for wrong in [
+            r#"{"en": {"SENT": "On the road"}}"#,
+            r#"{"en": {"SHIPPED": " "}}"#,
+            r#"{"en": {"SHIPPED": "a\u0000b"}}"#,
+            r#"{"english!": {"SHIPPED": "On the road"}}"#,
+            &long,
+        ] {
+            assert_eq!(checked(wrong), Err("statuses"), "{wrong}");
+        }
     }
 
     #[test]

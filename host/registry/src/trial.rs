@@ -169,7 +169,10 @@ impl Tallies {
         sum.elapsed_us = sum.elapsed_us.saturating_add(more.elapsed_us);
         sum.compared += more.compared;
         sum.differing += more.differing;
-        sum.delta = sum.delta.saturating_add(more.delta);
+        for (currency, delta) in &more.deltas {
+            let sum = sum.deltas.entry(currency.clone()).or_default();
+            *sum = sum.saturating_add(*delta);
+        }
     }
 
     fn take(&self) -> HashMap<(String, TrialKey), TrialCount> {
@@ -215,16 +218,17 @@ impl Registry {
         self.tallies.add(merchant, key, &more);
     }
 
-    /// Records a comparison of a shadow's quote with the one that was made.
+    /// Records a comparison of a shadow's quote with the one that was made, and the difference of their totals.
     pub async fn count_comparison(
         &self,
         merchant: &str,
         key: &TrialKey,
-        delta: i64,
+        (currency, delta): (&str, i64),
         difference: Option<DifferenceRow>,
     ) -> Result<(), Error> {
         let differing = i64::from(difference.is_some());
-        let more = TrialCount { compared: 1, differing, delta, ..TrialCount::default() };
+        let deltas = (delta != 0).then(|| (currency.to_owned(), delta)).into_iter().collect();
+        let more = TrialCount { compared: 1, differing, deltas, ..TrialCount::default() };
         self.tallies.add(merchant, key.clone(), &more);
         let Some(row) = difference else { return Ok(()) };
         let (owner, place) = (merchant.to_owned(), key.clone());
@@ -302,11 +306,11 @@ impl Registry {
         more: TrialCount,
         now_us: i64,
     ) -> Result<Option<String>, Error> {
-        let (owner, place) = (merchant.to_owned(), key.clone());
+        let (owner, place, add) = (merchant.to_owned(), key.clone(), more.clone());
         let sum = self.store.transact(move |tx| {
-            let (owner, place) = (owner.clone(), place.clone());
+            let (owner, place, add) = (owner.clone(), place.clone(), add.clone());
             Box::pin(async move {
-                tx.add_trial(&owner, &place, &more).await?;
+                tx.add_trial(&owner, &place, &add).await?;
                 tx.trial(&owner, &place).await
             })
         });

@@ -414,12 +414,14 @@ async fn trial(which: Trial) -> anyhow::Result<ExitCode> {
     if kind != "shadow" {
         return Ok(ExitCode::SUCCESS);
     }
+    let deltas = report["deltas"].as_array().into_iter().flatten();
+    let deltas: Vec<String> =
+        deltas.map(|sum| format!("{} {}", sum["minor"], text(&sum["currency"]))).collect();
     println!(
-        "compared {}, differing {}, sum of differences {} {} (minor units), left out {}",
+        "compared {}, differing {}, sum of differences {} (minor units), left out {}",
         report["compared"],
         report["differing"],
-        report["delta"]["minor"],
-        text(&report["delta"]["currency"]),
+        if deltas.is_empty() { "0".to_owned() } else { deltas.join(", ") },
         report["leftOut"]
     );
     let path = format!("components/differences?{place}");

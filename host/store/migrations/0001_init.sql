@@ -169,15 +169,23 @@ CREATE TABLE IF NOT EXISTS product_index (      -- what products are found and s
   id          TEXT NOT NULL,
   words       TEXT NOT NULL,                    -- name, description and SKUs, lower case
   name        TEXT NOT NULL,                    -- lower case
-  price       {INT} NOT NULL,                   -- lowest of what is sold, minor units
+  currency    TEXT NOT NULL,                    -- its own
   active      {INT} NOT NULL,
   stocked     {INT} NOT NULL,
   created_us  {INT} NOT NULL,
   PRIMARY KEY (merchant, id)
 ){BIG};
 CREATE INDEX IF NOT EXISTS product_index_name ON product_index (merchant, name, id);
-CREATE INDEX IF NOT EXISTS product_index_price ON product_index (merchant, price, id);
 CREATE INDEX IF NOT EXISTS product_index_newest ON product_index (merchant, created_us, id);
+
+CREATE TABLE IF NOT EXISTS product_price (
+  merchant    TEXT NOT NULL,
+  product     TEXT NOT NULL,
+  currency    TEXT NOT NULL,
+  price       {INT} NOT NULL,                   -- lowest of what is sold, minor units
+  PRIMARY KEY (merchant, product, currency)
+){SMALL};
+CREATE INDEX IF NOT EXISTS product_price_price ON product_price (merchant, currency, price, product);
 
 CREATE TABLE IF NOT EXISTS product_label (
   merchant    TEXT NOT NULL,
@@ -423,8 +431,17 @@ CREATE TABLE IF NOT EXISTS trial_count (        -- what a shadow or canary did; 
   elapsed_us  {INT} NOT NULL,
   compared    {INT} NOT NULL,                   -- quotes of a shadow beside those of the active one
   differing   {INT} NOT NULL,
-  delta       {INT} NOT NULL,                   -- sum of total differences, minor units of the merchant's currency
   PRIMARY KEY (merchant, slot, name, revision)
+){SMALL};
+
+CREATE TABLE IF NOT EXISTS trial_delta (
+  merchant    TEXT NOT NULL,
+  slot        TEXT NOT NULL,
+  name        TEXT NOT NULL,
+  revision    {INT} NOT NULL,
+  currency    TEXT NOT NULL,
+  delta       {INT} NOT NULL,                   -- sum of total differences, minor units
+  PRIMARY KEY (merchant, slot, name, revision, currency)
 ){SMALL};
 
 CREATE TABLE IF NOT EXISTS shadow_difference (

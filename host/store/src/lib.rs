@@ -121,7 +121,10 @@ impl Store {
     }
 
     /// A read that may look at many rows: on SQLite away from the threads that answer everybody.
-    pub(crate) async fn read_aside<T, F>(&self, read: F) -> Result<T, StoreError>
+    ///
+    /// # Errors
+    /// Those of `read`, or the store's.
+    pub async fn read_aside<T, F>(&self, read: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: for<'a> FnOnce(&'a mut Tx) -> futures::future::BoxFuture<'a, Result<T, StoreError>>

@@ -719,7 +719,7 @@ async fn holds_end_once_and_never_go_below_zero() {
             .transact(move |tx| {
                 Box::pin(async move {
                     put(tx, "sku", 5).await?;
-                    tx.put_customer(MERCHANT, "c", "{}", 5).await
+                    tx.put_customer(MERCHANT, "c", "{}", 5, 1).await
                 })
             })
             .await
@@ -1293,7 +1293,8 @@ fn product(id: &str, price: i64) -> ProductRow {
         body: format!("{{\"id\":\"{id}\"}}"),
         words: format!("thing {id} 100%_!").to_lowercase(),
         name: format!("thing {id}").to_lowercase(),
-        price,
+        currency: "USD".to_owned(),
+        prices: vec![("USD".to_owned(), price), ("EUR".to_owned(), 10 - price)],
         active: price > 0,
         stocked: id != "C",
         categories: vec!["all".to_owned(), "all".to_owned()],
@@ -1328,6 +1329,11 @@ async fn products_are_found_by_what_was_written_last() {
             .await
             .expect("products");
         let all = Filter { active: Some(true), ..Filter::default() };
+        let euros = || Some("EUR".to_owned());
+        let there = Filter { currency: euros(), ..all.clone() };
+        let dearest = found(&store, there, Sort::PriceDown, &Sort::PriceDown.start()).await;
+        let dearest: Vec<String> = dearest.into_iter().map(|(_, id)| id).collect();
+        assert_eq!(dearest, ["B", "C"], "by the price there, on {}", store.engine());
         for (sort, order) in [
             (Sort::Id, "A B C"),
             (Sort::Name, "A B C"),
@@ -1355,6 +1361,8 @@ async fn products_are_found_by_what_was_written_last() {
             (Filter { tag: Some("one".to_owned()), category: Some("all".to_owned()), ..all.clone() }, "A"),
             (Filter { active: Some(false), ..Filter::default() }, "D"),
             (Filter { price_min: Some(2), price_max: Some(2), ..Filter::default() }, "C"),
+            (Filter { currency: euros(), price_min: Some(9), ..all.clone() }, "B"),
+            (Filter { currency: Some("JPY".to_owned()), ..all.clone() }, ""),
         ] {
             let page = found(&store, filter.clone(), Sort::Id, &Sort::Id.start()).await;
             let page: Vec<String> = page.into_iter().map(|(_, id)| id).collect();
@@ -1449,7 +1457,8 @@ async fn words_and_wishes_are_kept_and_deliveries_are_found_and_sent_again_by_or
                         tx.put_delivery(MERCHANT, target, position, 5).await?;
                     }
                 }
-                for row in tx.take_deliveries(5, 100, 4, 32).await? {
+                for row in tx.due_deliveries(5, 4, 32).await? {
+                    let Some(row) = tx.take_delivery(&row, 5, 100).await? else { continue };
                     assert!(tx.bury_delivery(&row, "no", 6).await?);
                 }
                 let filter = DeliveryFilter {

@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use till_commerce::cart::{Cart, NewItem};
 use till_commerce::is_guest;
+use till_model::money::Currency;
 use utoipa::ToSchema;
 
 use super::{json, tagged};
@@ -26,6 +27,9 @@ pub(crate) struct AddItem {
     quantity: i64,
     /// Where it should be taken from; without, the warehouse that has most.
     warehouse_id: Option<String>,
+    /// ISO 4217. An empty cart is in it from then on; one with lines must be.
+    #[schema(value_type = Option<String>)]
+    currency: Option<Currency>,
 }
 
 impl AddItem {
@@ -36,6 +40,7 @@ impl AddItem {
             sku: fields.text("sku"),
             quantity: fields.need("quantity", quantity),
             warehouse_id: fields.text("warehouseId"),
+            currency: fields.currency("currency"),
         }
     }
 }
@@ -94,9 +99,9 @@ pub(crate) async fn add(
     body: Json,
 ) -> Result<Response, Problem> {
     let mut fields = body.fields()?;
-    let AddItem { product_id, sku, quantity, warehouse_id } = AddItem::read(&mut fields);
+    let AddItem { product_id, sku, quantity, warehouse_id, currency } = AddItem::read(&mut fields);
     fields.finish()?;
-    let item = NewItem { product: product_id, sku, quantity, warehouse: warehouse_id };
+    let item = NewItem { product: product_id, sku, quantity, warehouse: warehouse_id, currency };
     let (expected, key) = (if_match(&headers)?, idempotency_key(&headers)?);
     answer(&app.shop.add_to_cart(&caller.merchant, &caller.sub, item, expected, key.as_deref()).await?)
 }
@@ -118,6 +123,35 @@ pub(crate) async fn set(
     fields.finish()?;
     let expected = if_match(&headers)?;
     answer(&app.shop.set_quantity(&caller.merchant, &caller.sub, &item, quantity, expected).await?)
+}
+
+/// The currency of a cart.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body in OpenAPI; it is read field by field")]
+pub(crate) struct CurrencyIn {
+    /// ISO 4217: one of those that the shop sells in.
+    currency: String,
+}
+
+/// Puts the cart into another currency, each line at its price there. Nothing is converted: a line without a price keeps
+/// the cart as it is. Checkouts that were begun stay in theirs.
+#[utoipa::path(put, path = "/api/v1/cart/currency", tag = "cart", security(("bearer" = [])),
+    params(("If-Match" = Option<String>, Header, description = "`ETag` of the cart as last read")),
+    request_body = CurrencyIn, responses((status = 200, body = CartAnswer, headers(("ETag" = String)))))]
+pub(crate) async fn set_currency(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Json,
+) -> Result<Response, Problem> {
+    let mut fields = body.fields()?;
+    let currency = fields.currency("currency");
+    if currency.is_none() {
+        fields.need::<String>("currency", None);
+    }
+    fields.finish()?;
+    let Some(currency) = currency else { return Err(Problem::field("currency", "missing")) };
+    answer(&app.shop.set_currency(&caller.merchant, &caller.sub, currency, if_match(&headers)?).await?)
 }
 
 /// Takes a line out.

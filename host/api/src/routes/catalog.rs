@@ -1,12 +1,16 @@
 //! The catalog, for shoppers: what is active, and nothing else.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use data_encoding::BASE64URL_NOPAD;
+use serde::Serialize;
+use till_commerce::Shown;
 use till_model::money::{Currency, Money};
 use till_store::tables::product::{Filter, Place, Sort, WORDS_MAX};
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::json;
 use crate::App;
@@ -24,10 +28,12 @@ pub(crate) struct FindParams {
     q: Option<String>,
     category: Option<String>,
     tag: Option<String>,
-    /// In the shop's currency, in major units.
+    /// Only what is sold in it, at its prices there; without, each product in its own currency.
+    currency: Option<String>,
+    /// In `currency`, else the shop's, in major units.
     #[param(rename = "minPrice")]
     min_price: Option<String>,
-    /// In the shop's currency, in major units.
+    /// In `currency`, else the shop's, in major units.
     #[param(rename = "maxPrice")]
     max_price: Option<String>,
     /// Units can be sold (`true`), or none can.
@@ -50,7 +56,9 @@ pub(super) struct Find {
 }
 
 impl Find {
-    pub(super) fn read(query: &mut Query, currency: Currency) -> Result<Find, Problem> {
+    pub(super) fn read(query: &mut Query, own: Currency) -> Result<Find, Problem> {
+        let asked = query.currency("currency")?;
+        let currency = asked.unwrap_or(own);
         let words = query.text("q").unwrap_or_default().to_lowercase();
         let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
         if words.len() > WORDS_MAX {
@@ -73,6 +81,7 @@ impl Find {
                 words,
                 category: query.text("category").map(str::to_owned),
                 tag: query.text("tag").map(str::to_owned),
+                currency: asked.map(|one| one.code().to_owned()),
                 price_min: price(query, "minPrice", currency)?,
                 price_max: price(query, "maxPrice", currency)?,
                 in_stock: flag(query, "inStock")?,
@@ -145,35 +154,74 @@ pub(crate) async fn list(
     json(StatusCode::OK, &ProductsOut::new(&page, find.next(&page)))
 }
 
+/// What carts may be in.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CurrenciesOut {
+    /// Of carts that ask for none.
+    currency: String,
+    /// All, that one first.
+    currencies: Vec<String>,
+}
+
+/// Lists the currencies that the shop sells in.
+#[utoipa::path(get, path = "/api/v1/catalog/currencies", tag = "catalog", security(("bearer" = [])),
+    responses((status = 200, body = CurrenciesOut)))]
+pub(crate) async fn currencies(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
+    let settings = app.shop.settings(&caller.merchant).await?;
+    let currencies = settings.sold_in().map(|one| one.code().to_owned()).collect();
+    json(StatusCode::OK, &CurrenciesOut { currency: settings.currency.code().to_owned(), currencies })
+}
+
+/// A product with its prices in the currency that is asked for.
+async fn shown(app: &App, caller: &Caller, id: &str, mut query: Query) -> Result<Shown, Problem> {
+    let asked = query.currency("currency")?;
+    query.finish()?;
+    let Shown { product, stock } = app.shop.product(&caller.merchant, id).await?;
+    let Some(currency) = asked.filter(|one| *one != product.currency) else {
+        return Ok(Shown { product, stock });
+    };
+    match (*product).clone().priced_in(currency) {
+        Some(priced) => Ok(Shown { product: Arc::new(priced), stock }),
+        None => {
+            let why =
+                format!("product {id} has no price in {currency}; it is priced in {}", product.currency);
+            Err(Problem::field("currency", why))
+        }
+    }
+}
+
 /// Reads a product with its price and stock.
 #[utoipa::path(get, path = "/api/v1/catalog/products/{id}", tag = "catalog", security(("bearer" = [])),
-    params(("id" = String, Path)), responses((status = 200, body = ProductOut)))]
+    params(("id" = String, Path), ("currency" = Option<String>, Query, description = "ISO 4217; the product's own without")), responses((status = 200, body = ProductOut)))]
 pub(crate) async fn read(
     State(app): State<App>,
     caller: Caller,
     At(id): At<String>,
+    query: Query,
 ) -> Result<Response, Problem> {
-    json(StatusCode::OK, &ProductOut::new(&app.shop.product(&caller.merchant, &id).await?))
+    json(StatusCode::OK, &ProductOut::new(&shown(&app, &caller, &id, query).await?))
 }
 
 /// Reads a product with prices and stock of each SKU that is sold.
 #[utoipa::path(get, path = "/api/v1/catalog/products/{id}/complete", tag = "catalog", security(("bearer" = [])),
-    params(("id" = String, Path)), responses((status = 200, body = CompleteOut)))]
+    params(("id" = String, Path), ("currency" = Option<String>, Query, description = "ISO 4217; the product's own without")), responses((status = 200, body = CompleteOut)))]
 pub(crate) async fn complete(
     State(app): State<App>,
     caller: Caller,
     At(id): At<String>,
+    query: Query,
 ) -> Result<Response, Problem> {
-    json(StatusCode::OK, &CompleteOut::new(&app.shop.product(&caller.merchant, &id).await?))
+    json(StatusCode::OK, &CompleteOut::new(&shown(&app, &caller, &id, query).await?))
 }
 
 /// Reads the catalog prices of each SKU of a product. What a cart costs is priced by the merchant's components.
 #[utoipa::path(get, path = "/api/v1/catalog/products/{id}/pricing", tag = "catalog", security(("bearer" = [])),
-    params(("id" = String, Path)), responses((status = 200, body = PricingOut)))]
+    params(("id" = String, Path), ("currency" = Option<String>, Query, description = "ISO 4217; the product's own without")), responses((status = 200, body = PricingOut)))]
 pub(crate) async fn pricing(
     State(app): State<App>,
     caller: Caller,
     At(id): At<String>,
+    query: Query,
 ) -> Result<Response, Problem> {
-    json(StatusCode::OK, &PricingOut::new(&app.shop.product(&caller.merchant, &id).await?.product))
+    json(StatusCode::OK, &PricingOut::new(&shown(&app, &caller, &id, query).await?.product))
 }

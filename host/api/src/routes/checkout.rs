@@ -254,10 +254,15 @@ pub(crate) struct Submit {
 }
 
 impl Submit {
-    pub(crate) fn read(fields: &mut Fields<'_>, currency: Currency) -> Submit {
+    /// The session, which says in what currency the rest is.
+    pub(crate) fn session(fields: &mut Fields<'_>) -> String {
         let session = fields.text("checkoutSessionId");
+        fields.need("checkoutSessionId", session)
+    }
+
+    pub(crate) fn read(fields: &mut Fields<'_>, session: String, currency: Currency) -> Submit {
         Submit {
-            session: fields.need("checkoutSessionId", session),
+            session,
             inputs: choices(fields),
             expected_total: fields.amount("expectedTotal", currency).map(|money| money.minor()),
             quote: fields.text("quote"),
@@ -348,9 +353,10 @@ pub(crate) async fn submit(
     headers: HeaderMap,
     body: Json,
 ) -> Result<Response, Problem> {
-    let currency = app.shop.settings(&caller.merchant).await?.currency;
     let mut fields = body.fields()?;
-    let submit = Submit::read(&mut fields, currency);
+    let id = Submit::session(&mut fields);
+    let currency = app.shop.session_currency(&caller.merchant, &caller.sub, &id).await?;
+    let submit = Submit::read(&mut fields, id, currency);
     fields.finish()?;
     let hash = submit.hash();
     let request = SubmitRequest {
@@ -590,7 +596,8 @@ mod tests {
 
     fn submit(body: &str) -> Result<Submit, Problem> {
         let mut fields = Fields::of(body.as_bytes())?;
-        let submit = Submit::read(&mut fields, usd());
+        let id = Submit::session(&mut fields);
+        let submit = Submit::read(&mut fields, id, usd());
         fields.finish()?;
         Ok(submit)
     }

@@ -695,10 +695,17 @@ pub(crate) struct TrialReportOut {
     compared: i64,
     /// Of these, how many differ.
     differing: i64,
-    /// Sum of the differences of totals, in the merchant's currency.
-    delta: Value,
+    /// Sums of the differences of totals, one for each currency in which there are some.
+    deltas: Vec<DeltaOut>,
     /// Comparisons of this merchant that this host left out because too many waited, since it started.
     left_out: u64,
+}
+
+/// Money in minor units.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DeltaOut {
+    minor: i64,
+    currency: String,
 }
 
 /// Reads what the shadow or canary of a binding did: the one under way, or the last one.
@@ -714,7 +721,6 @@ pub(crate) async fn trial(
     let (slot, name) = place(&mut query)?;
     query.finish()?;
     let TrialReport { trial, revision, count } = app.registry.trial(&caller.merchant, slot, &name).await?;
-    let currency = app.shop.settings(&caller.merchant).await?.currency;
     let report = TrialReportOut {
         revision,
         trial,
@@ -724,7 +730,7 @@ pub(crate) async fn trial(
         mean_us: count.elapsed_us.checked_div(count.calls).unwrap_or(0),
         compared: count.compared,
         differing: count.differing,
-        delta: value!({ "minor": count.delta, "currency": currency.code() }),
+        deltas: count.deltas.into_iter().map(|(currency, minor)| DeltaOut { minor, currency }).collect(),
         left_out: app.registry.left_out(&caller.merchant),
     };
     json(StatusCode::OK, &report)

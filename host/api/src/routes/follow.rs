@@ -10,16 +10,21 @@ use std::time::{Duration, Instant};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response, sse};
+use serde::Deserialize;
+use serde_json::Value;
+use till_commerce::events::notify::StatusWords;
 use till_commerce::events::{Event as EventRow, Events, Turn};
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::watch;
 
 use crate::App;
 use crate::auth::Caller;
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 use crate::read::At;
+use crate::seats::{Seat, Seats};
 
-/// Orders that are followed at the same time. Each takes a look at the log every second.
-static FOLLOWERS: Semaphore = Semaphore::const_new(2_000);
+/// Orders that are followed at the same time, and by one caller: two sockets full of rooms and some pages. Each takes a
+/// look at the log every second.
+static FOLLOWERS: Seats = Seats::new(2_000, 50);
 /// A stream ends after this; the client comes again and goes on where it was.
 pub(super) const FOLLOWED_FOR: Duration = Duration::from_secs(15 * 60);
 /// How often the log is looked at for what other hosts have put into it.
@@ -48,7 +53,7 @@ pub(crate) async fn follow(
             text.parse().map_err(|_| Problem::field("Last-Event-ID", "the `id` of an event is needed"))?
         }
     };
-    let follower = Follower::new(&app, &caller.merchant, &order, after)?;
+    let follower = Follower::new(&app, &caller, &order, after).await?;
     let stream = futures::stream::unfold(follower, |mut follower| async move {
         let event = follower.next().await?;
         let told = sse::Event::default();
@@ -65,43 +70,59 @@ pub(super) fn name(event: &EventRow) -> String {
     event.topic.replace('.', "_")
 }
 
+/// Adds to a status what the shop calls it: `statusText`. The rest stays to the letter, amounts with all their digits.
+fn call_status(event: &mut EventRow, words: &StatusWords) {
+    #[derive(Deserialize)]
+    struct Told {
+        status: String,
+    }
+    let Ok(Told { status }) = serde_json::from_str(&event.body) else { return };
+    if let Some(head) = event.body.trim_end().strip_suffix('}') {
+        event.body = format!("{head},\"statusText\":{}}}", Value::String(words.of(&status)));
+    }
+}
+
 /// One client's place in the log of one order.
 pub(super) struct Follower {
     events: Arc<Events>,
     turns: watch::Receiver<Turn>,
     merchant: String,
+    words: StatusWords,
     order: String,
     after: i64,
     found: VecDeque<EventRow>,
     until: Instant,
-    _place: SemaphorePermit<'static>,
+    _seat: Seat,
 }
 
 impl Follower {
-    /// Follows an order of a merchant behind a position of the log. Who may see the order is checked by whoever asks.
-    pub(super) fn new(app: &App, merchant: &str, order: &str, after: i64) -> Result<Follower, Problem> {
-        let Ok(place) = FOLLOWERS.try_acquire() else {
-            let told =
-                "too many orders are followed on this host at the moment; come again, or read the order";
-            return Err(Problem::new(Code::Unavailable, told).header(header::RETRY_AFTER, "5"));
-        };
+    /// Follows an order behind a position of the log. Whether the caller may see it is checked by whoever asks.
+    pub(super) async fn new(
+        app: &App,
+        caller: &Caller,
+        order: &str,
+        after: i64,
+    ) -> Result<Follower, Problem> {
+        let seat = FOLLOWERS.take(caller, "orders that are followed")?;
         Ok(Follower {
             turns: app.events.turns(),
             events: app.events.clone(),
-            merchant: merchant.to_owned(),
+            merchant: caller.merchant.clone(),
+            words: app.events.status_words(&caller.merchant, &caller.sub).await?,
             order: order.to_owned(),
             after,
             found: VecDeque::new(),
             until: Instant::now() + FOLLOWED_FOR,
-            _place: place,
+            _seat: seat,
         })
     }
 
     /// The next event, as soon as there is one. None: the stream ends.
     pub(super) async fn next(&mut self) -> Option<EventRow> {
         loop {
-            if let Some(event) = self.found.pop_front() {
+            if let Some(mut event) = self.found.pop_front() {
                 self.after = event.position;
+                call_status(&mut event, &self.words);
                 return Some(event);
             }
             if self.turns.borrow_and_update().stopping || Instant::now() >= self.until {

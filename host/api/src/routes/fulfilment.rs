@@ -32,7 +32,8 @@ pub(crate) async fn tracking(
     At(id): At<String>,
 ) -> Result<Response, Problem> {
     let tracking = app.shop.tracking(&caller.merchant, &caller.sub, &id).await?;
-    json(StatusCode::OK, &TrackingOut::new(&tracking))
+    let words = app.events.status_words(&caller.merchant, &caller.sub).await?;
+    json(StatusCode::OK, &TrackingOut::new(&tracking, &words))
 }
 
 /// What a shopper says of an order.

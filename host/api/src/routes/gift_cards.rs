@@ -76,8 +76,10 @@ pub(crate) async fn balance(State(app): State<App>, caller: Caller, body: Json) 
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "describes the body in OpenAPI; it is read field by field")]
 pub(crate) struct CardIn {
-    /// Above 0, in the merchant's currency.
+    /// Above 0.
     amount: Amount,
+    /// ISO 4217: one that the shop sells in; its own without. The card pays in it alone.
+    currency: Option<String>,
     /// RFC 3339; without, it never expires.
     expires_at: Option<String>,
     /// Why; at most 500 characters.
@@ -91,8 +93,10 @@ pub(crate) struct CardIn {
 pub(crate) struct CardsIn {
     /// 1 to 10,000.
     count: i64,
-    /// Of each; above 0, in the merchant's currency.
+    /// Of each; above 0.
     amount: Amount,
+    /// ISO 4217: one that the shop sells in; its own without. The cards pay in it alone.
+    currency: Option<String>,
     expires_at: Option<String>,
     note: Option<String>,
 }
@@ -145,8 +149,9 @@ pub(crate) struct CardsOut {
 }
 
 async fn wanted(app: &App, caller: &Caller, body: &Json, many: bool) -> Result<CardIssue, Problem> {
-    let currency = app.shop.settings(&caller.merchant).await?.currency;
+    let settings = app.shop.settings(&caller.merchant).await?;
     let mut fields = body.fields()?;
+    let currency = fields.sold_in(&settings);
     let count = if many {
         let count = fields.integer("count");
         fields.need("count", count)

@@ -43,12 +43,14 @@ use crate::problem::{Code, Problem};
 /// All routes, without the layers.
 pub(crate) fn all() -> Router<App> {
     Router::new()
+        .route("/api/v1/catalog/currencies", get(catalog::currencies))
         .route("/api/v1/catalog/products", get(catalog::list))
         .route("/api/v1/catalog/products/{id}", get(catalog::read))
         .route("/api/v1/catalog/products/{id}/complete", get(catalog::complete))
         .route("/api/v1/catalog/products/{id}/pricing", get(catalog::pricing))
         .route("/api/v1/cart", get(cart::read).delete(cart::clear))
         .route("/api/v1/cart/validate", post(cart::validate))
+        .route("/api/v1/cart/currency", put(cart::set_currency))
         .route("/api/v1/cart/merge", post(cart::merge))
         .route("/api/v1/cart/items", post(cart::add))
         .route("/api/v1/cart/items/{itemId}", put(cart::set).delete(cart::remove))

@@ -32,7 +32,8 @@ pub(crate) async fn list(
     let (at, id) = (before.0, before.1.as_str());
     let orders = app.shop.orders_before(&caller.merchant, &caller.sub, &filter, (at, id), limit).await?;
     let next = last_of(&orders, limit).map(|last| format!("{}.{}", last.created_us, last.id));
-    json(StatusCode::OK, &OrdersOut::new(&orders, next))
+    let words = app.events.status_words(&caller.merchant, &caller.sub).await?;
+    json(StatusCode::OK, &OrdersOut::new(&orders, &words, next))
 }
 
 fn filter(query: &mut Query) -> Result<OrderFilter, Problem> {
@@ -68,5 +69,6 @@ pub(crate) async fn read(
     At(id): At<String>,
 ) -> Result<Response, Problem> {
     let order = app.shop.order(&caller.merchant, &caller.sub, &id).await?;
-    json(StatusCode::OK, &OrderOut::with_timeline(&order))
+    let words = app.events.status_words(&caller.merchant, &caller.sub).await?;
+    json(StatusCode::OK, &OrderOut::with_timeline(&order, &words))
 }

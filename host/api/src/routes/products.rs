@@ -1,6 +1,7 @@
 //! The catalog as its merchant keeps it: one by one, or as a whole in CSV or JSON.
 
 use std::collections::BTreeMap;
+
 use till_commerce::access::Area;
 use till_commerce::access::Wanted::{Change, Read};
 
@@ -9,7 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
-use till_commerce::catalog::{Product, Variant};
+use till_commerce::catalog::{Price, Product, Variant};
 use till_commerce::quote::Kind;
 use till_model::money::Currency;
 use till_store::tables::product::{Filter, Place, Sort};
@@ -46,6 +47,8 @@ pub(crate) struct ProductIn {
     compare_at_price: Option<Amount>,
     /// ISO 4217; the merchant's without.
     currency: Option<String>,
+    /// Prices in other currencies, one of each. Without one it is not sold there: nothing is converted.
+    prices: Option<Vec<PriceIn>>,
     /// It is sold; `true` without.
     is_active: Option<bool>,
     /// It can be brought to the shopper; `true` without. A physical product that cannot is not sold.
@@ -62,6 +65,17 @@ pub(crate) struct ProductIn {
     variants: Option<Vec<VariantIn>>,
 }
 
+/// A price in another currency.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes the body in OpenAPI; it is read field by field")]
+pub(crate) struct PriceIn {
+    /// ISO 4217.
+    currency: String,
+    price: Amount,
+    compare_at_price: Option<Amount>,
+}
+
 /// One of the things a product comes as. What is left out is as the product says.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
@@ -73,6 +87,8 @@ pub(crate) struct VariantIn {
     options: BTreeMap<String, String>,
     price: Option<Amount>,
     compare_at_price: Option<Amount>,
+    /// Beside a `price` of its own, one in each currency of the product's `prices`.
+    prices: Option<Vec<PriceIn>>,
     image: Option<String>,
     weight_grams: Option<u32>,
     /// It is sold; `true` without.
@@ -90,14 +106,7 @@ pub(crate) fn product_in(fields: &mut Fields<'_>, id: &str, own: Currency) -> Pr
 /// A product whose variants may come later.
 pub(super) fn unchecked(fields: &mut Fields<'_>, id: &str, own: Currency) -> Product {
     let (sku, name) = (fields.text("sku"), fields.text("name"));
-    let currency = match fields.text("currency").map(|code| Currency::from_code(&code)) {
-        None => own,
-        Some(Ok(currency)) => currency,
-        Some(Err(error)) => {
-            fields.wrong("currency", error.to_string());
-            own
-        }
-    };
+    let currency = fields.currency("currency").unwrap_or(own);
     let price = fields.amount("price", currency).map(|money| money.minor());
     Product {
         id: id.to_owned(),
@@ -108,6 +117,7 @@ pub(super) fn unchecked(fields: &mut Fields<'_>, id: &str, own: Currency) -> Pro
         price: fields.need("price", price),
         compare_at: fields.amount("compareAtPrice", currency).map(|money| money.minor()),
         currency,
+        prices: prices_in(fields, currency),
         active: fields.flag("isActive").unwrap_or(true),
         kind: fields.typed::<Kind>("kind").unwrap_or_default(),
         tax_class: fields.text("taxClass").unwrap_or_else(|| "standard".to_owned()),
@@ -127,10 +137,29 @@ pub(crate) fn variant_in(fields: &mut Fields<'_>, currency: Currency) -> Variant
         options: fields.need("options", options),
         price: fields.amount("price", currency).map(|money| money.minor()),
         compare_at: fields.amount("compareAtPrice", currency).map(|money| money.minor()),
+        prices: prices_in(fields, currency),
         image: fields.text("image"),
         weight_g: weight_in(fields),
         active: fields.flag("isActive").unwrap_or(true),
     }
+}
+
+fn prices_in(fields: &mut Fields<'_>, own: Currency) -> BTreeMap<Currency, Price> {
+    let mut all = BTreeMap::new();
+    fields.list("prices", |one| {
+        let given = one.currency("currency");
+        if given.is_none() {
+            one.need::<String>("currency", None);
+        }
+        let currency = given.unwrap_or(own);
+        let price = one.amount("price", currency).map(|money| money.minor());
+        let price = one.need("price", price);
+        let compare_at = one.amount("compareAtPrice", currency).map(|money| money.minor());
+        if all.insert(currency, Price { price, compare_at }).is_some() {
+            one.wrong("currency", "one price in each currency is needed");
+        }
+    });
+    all
 }
 
 /// SKUs come back in paths, like ids.
@@ -243,7 +272,7 @@ pub(crate) struct ImportedOut {
 /// fields are told at once, each with its line or place.
 #[utoipa::path(post, path = "/api/v1/admin/catalog/import", tag = "admin", security(("bearer" = [])),
     request_body(content((CatalogIn = "application/json"), (String = "text/csv")),
-        description = "CSV: a line of names, then a line for each product, followed by a line for each variant. A variant has `id` of its product, `sku` and `options` (`colour=red|size=M`), and may have `price`, `compareAtPrice`, `image`, `weightGrams`, `isActive`. Lists are written with `|`."),
+        description = "CSV: a line of names, then a line for each product, followed by a line for each variant. A variant has `id` of its product, `sku` and `options` (`colour=red|size=M`), and may have `price`, `compareAtPrice`, `prices`, `image`, `weightGrams`, `isActive`. Lists are written with `|`; `prices` in other currencies as `EUR=22.99|JPY=3000/3500`, the second amount being what it is said to have cost before."),
     responses((status = 200, body = ImportedOut)))]
 pub(crate) async fn import(
     State(app): State<App>,

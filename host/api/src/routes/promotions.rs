@@ -209,8 +209,10 @@ pub(crate) struct CampaignIn {
     starts_at: Option<String>,
     /// RFC 3339; without, it never ends.
     ends_at: Option<String>,
-    /// Most it takes off over all orders, in the merchant's currency; without, there is no limit.
+    /// Most it takes off over all orders; without, there is no limit.
     budget: Option<Amount>,
+    /// ISO 4217, of the budget: one that the shop sells in; its own without. With a budget it gives nothing in others.
+    currency: Option<String>,
     /// Most orders it takes something off.
     max_uses: Option<i64>,
     /// Ids of the promotions it covers, 1 to 100; a promotion belongs to one campaign at most.
@@ -330,8 +332,9 @@ pub(crate) async fn put(
 ) -> Result<Response, Problem> {
     caller.needs(Change(Area::Promotions))?;
     check_id(&id)?;
-    let currency = app.shop.settings(&caller.merchant).await?.currency;
+    let settings = app.shop.settings(&caller.merchant).await?;
     let mut fields = body.fields()?;
+    let currency = fields.sold_in(&settings);
     let name = words(&mut fields, "name", NAME_CHARS_MAX);
     if name.is_empty() {
         fields.need::<String>("name", None);

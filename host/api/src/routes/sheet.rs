@@ -1,7 +1,8 @@
 //! The catalog as CSV: a line for each product, followed by one for each of its variants.
 //!
 //! A line is read as the JSON object of its cells, so it has the rules and the errors of a body. Lists are written with
-//! `|`; a `|`, `=` or `\` of a text has a `\` before it.
+//! `|`; a `|`, `=` or `\` of a text has a `\` before it. Prices in other currencies are `EUR=22.99|JPY=3000/3500`, where the
+//! second amount is what it is said to have cost before.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,10 +14,10 @@ use till_model::money::Currency;
 use super::products::{IMPORT_ROWS_MAX, id_in, too_many, unchecked, variant_in};
 use crate::problem::{Code, FieldError, Problem};
 use crate::read::Fields;
-use crate::wire::{Amount, KeptProduct};
+use crate::wire::{Amount, KeptPrice, KeptProduct};
 
 /// The columns, in the order in which they are written.
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 19] = [
     "id",
     "sku",
     "options",
@@ -27,6 +28,7 @@ const COLUMNS: [&str; 18] = [
     "price",
     "compareAtPrice",
     "currency",
+    "prices",
     "isActive",
     "isDeliverable",
     "kind",
@@ -111,16 +113,46 @@ fn value(column: &str, cell: &str) -> Box<RawValue> {
             });
             Value::Object(pairs.collect())
         }
+        "prices" => return prices_of(cell),
         "price" | "compareAtPrice" | "weightGrams" | "isActive" | "isDeliverable" | "stocked" => {
-            let raw = RawValue::from_string(cell.to_owned());
-            match raw.ok().filter(|raw| !raw.get().starts_with(['"', '[', '{', 'n'])) {
-                Some(raw) => return raw,
-                None => Value::from(cell),
-            }
+            return bare(cell);
         }
         _ => Value::from(cell),
     };
     to_raw_value(&value).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+/// A number or a flag as it stands; anything else as a text.
+fn bare(cell: &str) -> Box<RawValue> {
+    let raw = RawValue::from_string(cell.to_owned()).ok();
+    match raw.filter(|raw| !raw.get().starts_with(['"', '[', '{', 'n'])) {
+        Some(raw) => raw,
+        None => to_raw_value(cell).unwrap_or_else(|_| RawValue::NULL.to_owned()),
+    }
+}
+
+/// `EUR=22.99|JPY=3000/3500` as the list that a body has.
+fn prices_of(cell: &str) -> Box<RawValue> {
+    let prices = split(cell, '|').into_iter().map(|part| {
+        let (code, amounts) = part.split_once('=').unwrap_or((&part, ""));
+        let (price, before) = amounts.split_once('/').unwrap_or((amounts, ""));
+        let given = [("currency", code), ("price", price), ("compareAtPrice", before)].into_iter();
+        let fields = given.filter(|(_, text)| !text.trim().is_empty()).map(|(name, text)| {
+            let text = text.trim();
+            let raw = if name == "currency" { to_raw_value(text).ok() } else { Some(bare(text)) };
+            (name, raw.unwrap_or_else(|| RawValue::NULL.to_owned()))
+        });
+        fields.collect::<BTreeMap<&str, Box<RawValue>>>()
+    });
+    to_raw_value(&prices.collect::<Vec<_>>()).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+fn prices(prices: &[KeptPrice]) -> String {
+    let one = |own: &KeptPrice| {
+        let before = own.compare_at_price.as_ref().map_or_else(String::new, |a| format!("/{}", a.as_str()));
+        format!("{}={}{before}", own.currency, own.price.as_str())
+    };
+    prices.iter().map(one).collect::<Vec<_>>().join("|")
 }
 
 /// Parts between marks that have no `\` before them; what is escaped stays so.
@@ -181,6 +213,7 @@ pub(super) fn write(products: &[&Product], first: bool) -> Result<Vec<u8>, std::
             ("images", list(&kept.images)),
             ("price", kept.price.as_str().to_owned()),
             ("compareAtPrice", digits(&kept.compare_at_price)),
+            ("prices", prices(&kept.prices)),
             ("currency", kept.currency),
             ("isActive", kept.is_active.to_string()),
             ("isDeliverable", kept.is_deliverable.to_string()),
@@ -197,6 +230,7 @@ pub(super) fn write(products: &[&Product], first: bool) -> Result<Vec<u8>, std::
                 ("options", options(&variant.options)),
                 ("image", variant.image.unwrap_or_default()),
                 ("price", digits(&variant.price)),
+                ("prices", prices(&variant.prices)),
                 ("compareAtPrice", digits(&variant.compare_at_price)),
                 ("isActive", variant.is_active.to_string()),
                 ("weightGrams", variant.weight_grams.map_or_else(String::new, |w| w.to_string())),

@@ -13,7 +13,7 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use till_commerce::events::{Event, Turn};
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use super::follow::{FOLLOWED_FOR, Follower, name};
@@ -21,13 +21,14 @@ use crate::App;
 use crate::auth::Caller;
 use crate::edge::RequestId;
 use crate::problem::{Code, Problem};
+use crate::seats::{Seat, Seats};
 
 /// The subprotocol of the messages here.
 const PROTOCOL: &str = "till.v1";
 /// Begins the name of an order's room.
 const ROOM: &str = "order_";
-/// Sockets at the same time. Each has a connection and some kB.
-static SOCKETS: Semaphore = Semaphore::const_new(2_000);
+/// Sockets at the same time, and of one caller: some devices with some pages. Each has a connection and some kB.
+static SOCKETS: Seats = Seats::new(2_000, 20);
 /// Rooms of one socket.
 const ROOMS_MAX: usize = 20;
 /// Largest message of a client.
@@ -100,15 +101,12 @@ pub(crate) async fn open(
     let upgrade = upgrade.map_err(|why| {
         Problem::new(Code::BadRequest, format!("open a WebSocket (RFC 6455) here: {}", why.body_text()))
     })?;
-    let Ok(place) = SOCKETS.try_acquire() else {
-        let told = "too many sockets are open on this host at the moment; come again";
-        return Err(Problem::new(Code::Unavailable, told).header(axum::http::header::RETRY_AFTER, "5"));
-    };
+    let seat = SOCKETS.take(&caller, "open sockets")?;
     let upgrade = upgrade.protocols([PROTOCOL]).max_message_size(MESSAGE_BYTES_MAX);
     let trace = id.0.0;
     Ok(upgrade.on_upgrade(move |socket| async move {
         let (events, waiting) = mpsc::channel(WAITING);
-        let client = Client { app, caller, trace, rooms: HashMap::new(), events, _place: place };
+        let client = Client { app, caller, trace, rooms: HashMap::new(), events, _seat: seat };
         client.serve(socket, waiting).await;
     }))
 }
@@ -129,7 +127,7 @@ struct Client {
     trace: String,
     rooms: HashMap<String, Room>,
     events: mpsc::Sender<(String, Event)>,
-    _place: SemaphorePermit<'static>,
+    _seat: Seat,
 }
 
 /// Why a socket is closed.
@@ -233,7 +231,7 @@ impl Client {
             return Err(Problem::field("room", why));
         }
         let order = self.app.shop.order(&self.caller.merchant, &self.caller.sub, order).await?;
-        Follower::new(&self.app, &self.caller.merchant, &order.id, after)
+        Follower::new(&self.app, &self.caller, &order.id, after).await
     }
 
     async fn refuse(&self, socket: &mut WebSocket, room: Option<&str>, problem: &Problem) -> Result<(), Bye> {

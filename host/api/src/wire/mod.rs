@@ -24,7 +24,7 @@ pub(crate) use customer::{
     BookOut, ContextOut, MethodOut, ProfileOut, RecordOut, RecordsOut, SavedAddressOut,
 };
 pub(crate) use order::{OrderOut, OrdersOut};
-pub(crate) use product::{CompleteOut, KeptProduct, PricingOut, ProductOut, ProductsOut};
+pub(crate) use product::{CompleteOut, KeptPrice, KeptProduct, PricingOut, ProductOut, ProductsOut};
 pub(crate) use quote::QuoteOut;
 pub(crate) use session::{PromotionOut, SessionOut, TierOut, promotions, status};
 pub(crate) use shipment::{FeedbackOut, ReviewsOut, SaidOut, ShipmentOut, ShipmentsOut, TrackingOut};

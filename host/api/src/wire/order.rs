@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use till_commerce::checkout::{CONFIRMED, Order, TimelineEntry};
+use till_commerce::events::notify::StatusWords;
 use till_commerce::quote::DiscountKind;
 use utoipa::ToSchema;
 
@@ -20,8 +21,11 @@ pub(crate) struct OrdersOut {
 }
 
 impl OrdersOut {
-    pub(crate) fn new(orders: &[Order], next_cursor: Option<String>) -> OrdersOut {
-        OrdersOut { orders: orders.iter().map(OrderOut::with_timeline).collect(), next_cursor }
+    pub(crate) fn new(orders: &[Order], words: &StatusWords, next_cursor: Option<String>) -> OrdersOut {
+        OrdersOut {
+            orders: orders.iter().map(|one| OrderOut::with_timeline(one, words)).collect(),
+            next_cursor,
+        }
     }
 }
 
@@ -32,6 +36,9 @@ pub(crate) struct OrderOut {
     order_id: String,
     order_number: String,
     status: String,
+    /// What the shop calls it, in the customer's language. Not in the answer to a submit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_text: Option<String>,
     customer_id: String,
     items: Vec<OrderItemOut>,
     pricing: PricingOut,
@@ -156,6 +163,8 @@ struct TimestampsOut {
 #[derive(Debug, Serialize, ToSchema)]
 struct TimelineOut {
     status: String,
+    /// What the shop calls it, in the customer's language.
+    status_text: String,
     timestamp: String,
     note: String,
 }
@@ -173,6 +182,7 @@ impl OrderOut {
             order_id: order.id.clone(),
             order_number: order.number.clone(),
             status: order.status.clone(),
+            status_text: None,
             customer_id: order.customer.clone(),
             items: receipt
                 .items
@@ -247,13 +257,15 @@ impl OrderOut {
     }
 
     /// With address, timeline and trace.
-    pub(crate) fn with_timeline(order: &Order) -> OrderOut {
+    pub(crate) fn with_timeline(order: &Order, words: &StatusWords) -> OrderOut {
         let timeline = order.timeline.iter().map(|TimelineEntry { status, at_us, note }| TimelineOut {
             status: status.clone(),
+            status_text: words.of(status),
             timestamp: time(*at_us),
             note: note.clone(),
         });
         OrderOut {
+            status_text: Some(words.of(&order.status)),
             shipping_address: order.receipt.shipping_address.as_ref().map(AddressOut::new),
             timeline: Some(timeline.collect()),
             trace: Some(trace(&order.receipt.trace, order.currency)),

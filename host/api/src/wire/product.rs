@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use till_commerce::Shown;
-use till_commerce::catalog::{Availability, Product};
+use till_commerce::catalog::{Availability, Price, Product};
+use till_model::money::Currency;
 use till_store::tables::product::Place;
 use utoipa::ToSchema;
 
@@ -216,6 +217,9 @@ pub(crate) struct KeptProduct {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) compare_at_price: Option<Amount>,
     pub(crate) currency: String,
+    /// Prices in other currencies.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) prices: Vec<KeptPrice>,
     pub(crate) is_active: bool,
     pub(crate) is_deliverable: bool,
     #[schema(value_type = String)]
@@ -238,11 +242,32 @@ pub(crate) struct KeptVariant {
     pub(crate) price: Option<Amount>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) compare_at_price: Option<Amount>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) prices: Vec<KeptPrice>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) image: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) weight_grams: Option<u32>,
     pub(crate) is_active: bool,
+}
+
+/// A price in another currency.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct KeptPrice {
+    pub(crate) currency: String,
+    pub(crate) price: Amount,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) compare_at_price: Option<Amount>,
+}
+
+fn kept_prices(prices: &BTreeMap<Currency, Price>) -> Vec<KeptPrice> {
+    let kept = |(currency, own): (&Currency, &Price)| KeptPrice {
+        currency: currency.code().to_owned(),
+        price: Amount::of(own.price, *currency),
+        compare_at_price: own.compare_at.map(|minor| Amount::of(minor, *currency)),
+    };
+    prices.iter().map(kept).collect()
 }
 
 impl KeptProduct {
@@ -253,6 +278,7 @@ impl KeptProduct {
             options: variant.options.clone(),
             price: variant.price.map(amount),
             compare_at_price: variant.compare_at.map(amount),
+            prices: kept_prices(&variant.prices),
             image: variant.image.clone(),
             weight_grams: variant.weight_g,
             is_active: variant.active,
@@ -266,6 +292,7 @@ impl KeptProduct {
             price: amount(product.price),
             compare_at_price: product.compare_at.map(amount),
             currency: product.currency.code().to_owned(),
+            prices: kept_prices(&product.prices),
             is_active: product.active,
             is_deliverable: product.deliverable,
             kind: product.kind,

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 use till_commerce::checkout::TimelineEntry;
+use till_commerce::events::notify::StatusWords;
 use till_commerce::fulfilment::{Partner, Shipment, foremost};
 use till_commerce::{Feedback, Review, Tracking};
 use utoipa::ToSchema;
@@ -11,15 +12,20 @@ use super::time;
 
 /// What became of it.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct StepOut {
     status: String,
+    /// What the shop calls it, in the customer's language. For the customer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_text: Option<String>,
     timestamp: String,
     note: String,
 }
 
-fn steps(timeline: &[TimelineEntry]) -> Vec<StepOut> {
+fn steps(timeline: &[TimelineEntry], words: Option<&StatusWords>) -> Vec<StepOut> {
     let step = |entry: &TimelineEntry| StepOut {
         status: entry.status.clone(),
+        status_text: words.map(|words| words.of(&entry.status)),
         timestamp: time(entry.at_us),
         note: entry.note.clone(),
     };
@@ -60,6 +66,9 @@ pub(crate) struct ShipmentOut {
     order_id: String,
     /// `NEW`, `PENDING`, `READY`, `SHIPPED`, `OUT_FOR_DELIVERY`, `DELIVERY_FAILED`, `DELIVERED`, `RETURNED`, `CANCELLED`.
     status: String,
+    /// What the shop calls it, in the customer's language. For the customer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_text: Option<String>,
     warehouse: Option<String>,
     items: Vec<ParcelLineOut>,
     method: String,
@@ -93,6 +102,7 @@ impl ShipmentOut {
             shipment_id: shipment.id.clone(),
             order_id: shipment.order.clone(),
             status: shipment.status.clone(),
+            status_text: None,
             warehouse: parcel.warehouse.clone(),
             items: parcel.lines.iter().map(line).collect(),
             method: parcel.method.clone(),
@@ -103,7 +113,7 @@ impl ShipmentOut {
             estimated_delivery_time: parcel.eta_us.map(time),
             current_location: parcel.location.as_ref().map(till_commerce::fulfilment::Location::told),
             delivery_partner: parcel.partner.as_ref().map(PartnerOut::new),
-            timeline: steps(&parcel.timeline),
+            timeline: steps(&parcel.timeline, None),
             problem: parcel.trouble.clone(),
             created_at: time(shipment.created_us),
             updated_at: time(shipment.updated_us),
@@ -111,8 +121,13 @@ impl ShipmentOut {
     }
 
     /// As the shopper sees it.
-    fn shown(shipment: &Shipment) -> ShipmentOut {
-        ShipmentOut { problem: None, ..ShipmentOut::new(shipment) }
+    fn shown(shipment: &Shipment, words: &StatusWords) -> ShipmentOut {
+        ShipmentOut {
+            problem: None,
+            status_text: Some(words.of(&shipment.status)),
+            timeline: steps(&shipment.parcel.timeline, Some(words)),
+            ..ShipmentOut::new(shipment)
+        }
     }
 }
 
@@ -133,6 +148,8 @@ pub(crate) struct TrackingOut {
     order_id: String,
     order_number: String,
     status: String,
+    /// What the shop calls it, in the customer's language.
+    status_text: String,
     timeline: Vec<StepOut>,
     /// Of the parcel that is next to arrive: `place`, `latitude`, `longitude` (decimal degrees as text) and `at`.
     #[schema(value_type = Option<Object>)]
@@ -143,20 +160,21 @@ pub(crate) struct TrackingOut {
 }
 
 impl TrackingOut {
-    pub(crate) fn new(tracking: &Tracking) -> TrackingOut {
+    pub(crate) fn new(tracking: &Tracking, words: &StatusWords) -> TrackingOut {
         let Tracking { order, shipments } = tracking;
         let next = foremost(shipments).map(|shipment| &shipment.parcel);
         TrackingOut {
             order_id: order.id.clone(),
             order_number: order.number.clone(),
             status: order.status.clone(),
-            timeline: steps(&order.timeline),
+            status_text: words.of(&order.status),
+            timeline: steps(&order.timeline, Some(words)),
             current_location: next
                 .and_then(|parcel| parcel.location.as_ref())
                 .map(till_commerce::fulfilment::Location::told),
             estimated_delivery_time: next.and_then(|parcel| parcel.eta_us).map(time),
             delivery_partner: next.and_then(|parcel| parcel.partner.as_ref()).map(PartnerOut::new),
-            shipments: shipments.iter().map(ShipmentOut::shown).collect(),
+            shipments: shipments.iter().map(|one| ShipmentOut::shown(one, words)).collect(),
         }
     }
 }

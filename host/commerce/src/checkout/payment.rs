@@ -170,7 +170,10 @@ impl CheckoutSteps {
         };
         let finished = |state: &str, how: &str| {
             let mut record = record.clone();
-            state.clone_into(&mut record.state);
+            // One that was declined still was when nothing of it stands any more: fraud checks count it.
+            if record.state != "declined" {
+                state.clone_into(&mut record.state);
+            }
             let mut patch = json!({ "payment": { "attempts": {}, "action": null, "refused": null } });
             patch["payment"]["attempts"][&about.key] = to_json(&record)?;
             Ok(StepResult::outcome("done").patch(patch).note(json!({ "how": how })))

@@ -48,6 +48,10 @@ pub(crate) async fn snapshot_of(
     let mut stock = Vec::with_capacity(cart.items.len());
     for item in &cart.items {
         let product = catalog::product(tx, merchant, &item.product).await?;
+        // Without a price in this currency its digits are another price: it cannot be sold in this session.
+        let priced = product.clone().and_then(|p| p.priced_in(settings.currency));
+        let unpriced = priced.is_none();
+        let product = priced.or(product);
         let article = product.as_ref().and_then(|p| p.article(&item.sku));
         stock.push(catalog::availability(tx, merchant, &item.sku).await?);
         let stocked = product.as_ref().is_none_or(|p| p.stocked);
@@ -72,8 +76,8 @@ pub(crate) async fn snapshot_of(
             parts: vec![],
             // Counted below, where it is taken from.
             stock: stocked.then_some(0),
-            // In another currency its digits are another price: it cannot be sold in this session.
-            withdrawn: product.as_ref().is_none_or(|p| !p.reaches() || p.currency != settings.currency)
+            withdrawn: unpriced
+                || product.as_ref().is_none_or(|p| !p.reaches())
                 || article.as_ref().is_none_or(|a| !a.active),
             attributes: article.map(|a| a.options).unwrap_or_default(),
         });

@@ -5,13 +5,16 @@
 //! between the try and its note tries again: each target has a key, the same for all tries, by which the other side
 //! knows the second one.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use till_store::tables::event::DeliveryRow;
 use till_store::{Error as StoreError, Tx};
+use tokio::time::{Instant, timeout_at};
 
-use super::{Events, nats, notify};
+use super::{Events, nats, notify, webhook};
 
 /// The other side answers in this time, or is tried again. Standard Webhooks names 15 to 30 s.
 pub(super) const ANSWER_TIME: Duration = Duration::from_secs(15);
@@ -19,10 +22,18 @@ pub(super) const ANSWER_TIME: Duration = Duration::from_secs(15);
 const TAKEN_FOR_US: i64 = 20_000_000;
 /// Pauses between tries, seconds: those that Standard Webhooks recommends, two days in all.
 const PAUSES_S: [i64; 9] = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000, 36_000, 36_000];
-/// Deliveries to one target of a merchant at a time.
-const EACH: i64 = 4;
-/// Deliveries at a time.
-const AT_ONCE: i64 = 32;
+/// Deliveries that are under way at the same time on this host.
+const AT_ONCE: usize = 32;
+/// Of these, to endpoints of merchants, who may be as slow as they like: the rest is for mail and messages.
+const ENDPOINTS: usize = 24;
+/// Of these, of one merchant.
+const OF_MERCHANT: usize = 8;
+/// Of these, to one target of a merchant.
+const EACH: usize = 4;
+/// Deliveries that are looked at for those that have a place: more than the targets that may be slow at a time.
+const LOOKED_AT: i64 = 512;
+/// While some take their time, those that became due meanwhile are looked for this often.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// What the other side says is kept up to here.
 const TOLD_CHARS_MAX: usize = 300;
 
@@ -37,30 +48,117 @@ pub(super) enum Came {
     Never(String),
 }
 
+/// Who has how many of the places.
+#[derive(Debug, Clone, Default)]
+struct Places {
+    all: usize,
+    endpoints: usize,
+    merchants: HashMap<String, usize>,
+    targets: HashMap<(String, String), usize>,
+}
+
+impl Places {
+    /// Takes a place, if there is one for this delivery: one that hangs keeps no others waiting but those behind it.
+    fn take(&mut self, row: &DeliveryRow) -> bool {
+        let target = (row.merchant.clone(), row.target.clone());
+        let of_merchant = self.merchants.get(&row.merchant).copied().unwrap_or(0);
+        let of_target = self.targets.get(&target).copied().unwrap_or(0);
+        let endpoint = usize::from(is_endpoint(row));
+        let full = self.all >= AT_ONCE
+            || endpoint == 1 && self.endpoints >= ENDPOINTS
+            || of_merchant >= OF_MERCHANT
+            || of_target >= EACH;
+        if full {
+            return false;
+        }
+        self.all += 1;
+        self.endpoints += endpoint;
+        self.merchants.insert(row.merchant.clone(), of_merchant + 1);
+        self.targets.insert(target, of_target + 1);
+        true
+    }
+
+    fn free(&mut self, row: &DeliveryRow) {
+        self.all = self.all.saturating_sub(1);
+        self.endpoints = self.endpoints.saturating_sub(usize::from(is_endpoint(row)));
+        less(&mut self.merchants, &row.merchant);
+        less(&mut self.targets, &(row.merchant.clone(), row.target.clone()));
+    }
+}
+
+fn is_endpoint(row: &DeliveryRow) -> bool {
+    row.target.starts_with(webhook::TARGET)
+}
+
+fn less<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}
+
 impl Events {
-    /// Makes the deliveries that are due. Gives how many were tried.
+    /// Makes the deliveries that are due, and those that become due meanwhile. Gives how many were tried.
     ///
     /// # Errors
     /// The store's. What was taken is tried again later.
     pub async fn deliver(&self) -> Result<usize, StoreError> {
-        let now_us = self.clock.now_us();
-        if !self.store.read().await?.delivery_is_due(now_us).await? {
-            return Ok(0);
-        }
-        let taken = self.store.transact(move |tx| {
-            Box::pin(async move { tx.take_deliveries(now_us, now_us + TAKEN_FOR_US, EACH, AT_ONCE).await })
-        });
-        let taken = taken.await?;
-        let tried = taken.len();
-        let mut tries = futures::stream::iter(taken)
-            .map(|row| async move {
-                if let Err(error) = self.deliver_one(&row).await {
-                    tracing::warn!(merchant = row.merchant, target = row.target, %error, "deliver an event");
+        let (mut places, mut tried) = (Places::default(), 0);
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            match self.take_due(&mut places).await {
+                Ok(taken) => {
+                    tried += taken.len();
+                    under_way.extend(taken.into_iter().map(|row| async move {
+                        if let Err(error) = self.deliver_one(&row).await {
+                            tracing::warn!(merchant = row.merchant, target = row.target, %error, "deliver an event");
+                        }
+                        row
+                    }));
                 }
+                Err(error) if under_way.is_empty() => return Err(error),
+                Err(error) => tracing::warn!(%error, "look for deliveries"),
+            }
+            if under_way.is_empty() {
+                return Ok(tried);
+            }
+            let (until, enough) = (Instant::now() + LOOK_EVERY, under_way.len() / 2);
+            while under_way.len() > enough {
+                match timeout_at(until, under_way.next()).await {
+                    Ok(Some(row)) => places.free(&row),
+                    Ok(None) | Err(_) => break,
+                }
+            }
+        }
+    }
+
+    /// Takes what is due and has a place.
+    async fn take_due(&self, places: &mut Places) -> Result<Vec<DeliveryRow>, StoreError> {
+        let now_us = self.clock.now_us();
+        if places.all >= AT_ONCE || !self.store.read().await?.delivery_is_due(now_us).await? {
+            return Ok(vec![]);
+        }
+        let before = places.clone();
+        let taken = self.store.transact(move |tx| {
+            let mut places = before.clone();
+            Box::pin(async move {
+                let mut taken = vec![];
+                for row in tx.due_deliveries(now_us, EACH as i64, LOOKED_AT).await? {
+                    if places.take(&row) {
+                        match tx.take_delivery(&row, now_us, now_us + TAKEN_FOR_US).await? {
+                            Some(row) => taken.push(row),
+                            None => places.free(&row),
+                        }
+                    }
+                }
+                Ok((taken, places))
             })
-            .buffer_unordered(usize::try_from(AT_ONCE).unwrap_or(1));
-        while tries.next().await.is_some() {}
-        Ok(tried)
+        });
+        let (taken, after) = taken.await?;
+        *places = after;
+        Ok(taken)
     }
 
     async fn deliver_one(&self, row: &DeliveryRow) -> Result<(), StoreError> {
@@ -111,4 +209,34 @@ async fn note(tx: &mut Tx, row: &DeliveryRow, came: &Came, now_us: i64) -> Resul
 /// The start of what the other side says. PostgreSQL keeps no NUL.
 pub(super) fn cut(text: &str) -> String {
     text.replace('\0', "").chars().take(TOLD_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(merchant: &str, target: &str) -> DeliveryRow {
+        let (merchant, target) = (merchant.to_owned(), target.to_owned());
+        DeliveryRow { merchant, target, position: 1, attempts: 0, due_us: 0 }
+    }
+
+    #[test]
+    fn whoever_hangs_leaves_places_to_others_and_endpoints_leave_some_to_mail() {
+        let mut places = Places::default();
+        let slow: Vec<DeliveryRow> = (0..100).map(|n| row("slow", &format!("webhook:{}", n % 25))).collect();
+        let taken: Vec<&DeliveryRow> = slow.iter().filter(|row| places.take(row)).collect();
+        assert_eq!(taken.len(), OF_MERCHANT);
+        let mut one = Places::default();
+        assert_eq!((0..100).filter(|_| one.take(&row("m", "webhook:a"))).count(), EACH);
+        for n in 0..100 {
+            places.take(&row(&format!("m{n}"), "webhook:a"));
+        }
+        assert_eq!(places.endpoints, ENDPOINTS);
+        assert!(places.take(&row("m", notify::EMAIL)), "mail goes on");
+        for row in taken {
+            places.free(row);
+        }
+        assert!(places.take(&row("m", "webhook:a")));
+        assert!(!places.merchants.contains_key("slow"));
+    }
 }

@@ -78,6 +78,9 @@ fn day(at_us: i64) -> String {
     wire::time(at_us).split('T').next().unwrap_or_default().to_owned()
 }
 
+/// Titles of promotions are components' words, and of any length: a label is part of a key.
+const LABEL_CHARS_MAX: usize = 200;
+
 /// Makes rows of one day and currency.
 struct Rows {
     day: String,
@@ -94,7 +97,7 @@ impl Rows {
         self.rows.push(MetricRow {
             day: self.day.clone(),
             name: name.to_owned(),
-            label: label.to_owned(),
+            label: label.chars().filter(|c| !c.is_control()).take(LABEL_CHARS_MAX).collect(),
             currency: self.currency.clone(),
             count,
             amount,
@@ -251,14 +254,18 @@ impl Events {
     /// # Errors
     /// The store's. The metrics are as they were then.
     pub async fn count_again(&self, merchant: &str) -> Result<u64, StoreError> {
+        // It reads the whole log: one at a time.
+        let _turn = self.counting.lock().await;
         // Most of the log is read outside; what came meanwhile, and nothing after it, inside.
-        let mut counted = Counted::default();
-        loop {
-            let mut tx = self.store.read().await?;
-            if !counted.more(&mut tx, merchant).await? {
-                break;
-            }
-        }
+        let owner = merchant.to_owned();
+        let counted = self.store.read_aside(move |tx| {
+            Box::pin(async move {
+                let mut counted = Counted::default();
+                while counted.more(tx, &owner).await? {}
+                Ok(counted)
+            })
+        });
+        let counted = counted.await?;
         let owner = merchant.to_owned();
         let done = self.store.transact(move |tx| {
             let (owner, mut counted) = (owner.clone(), counted.clone());

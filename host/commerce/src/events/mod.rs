@@ -49,6 +49,8 @@ pub struct Events {
     mailer: Option<notify::Mailer>,
     nats: Option<nats::Nats>,
     turns: watch::Sender<Turn>,
+    /// Whoever counts the metrics again holds it.
+    counting: tokio::sync::Mutex<()>,
 }
 
 /// Changes whenever there may be something new in the log.
@@ -71,7 +73,16 @@ impl Events {
         clock: Arc<dyn Clock>,
     ) -> Result<Events, till_sandbox::Error> {
         let (courier, turns) = (Courier::new()?, watch::Sender::default());
-        Ok(Events { store, registry, clock, courier, mailer: None, nats: None, turns })
+        Ok(Events {
+            store,
+            registry,
+            clock,
+            courier,
+            mailer: None,
+            nats: None,
+            turns,
+            counting: tokio::sync::Mutex::default(),
+        })
     }
 
     /// With a server that takes mail. Without one, mail waits for a host that has one.
@@ -91,12 +102,38 @@ impl Events {
         if !self.store.read().await?.outbox_waits().await? {
             return Ok(0);
         }
-        let now_us = self.clock.now_us();
-        let moved = self.store.transact(move |tx| Box::pin(relay(tx, now_us))).await?;
+        let moved = match self.turn(RELAYED_AT_ONCE, Follows::All).await {
+            Err(error) if !matches!(error, StoreError::Conflict) => self.oldest(error).await?,
+            moved => moved?,
+        };
         if moved > 0 {
             self.turns.send_modify(|turn| turn.count += 1);
         }
         Ok(moved)
+    }
+
+    async fn turn(&self, limit: i64, follows: Follows) -> Result<usize, StoreError> {
+        let now_us = self.clock.now_us();
+        self.store.transact(move |tx| Box::pin(relay(tx, limit, follows, now_us))).await
+    }
+
+    /// After a turn that failed: the oldest fact alone, in the end with less and less of what follows from it. One odd fact
+    /// of one merchant must not stop the log for all.
+    async fn oldest(&self, mut why: StoreError) -> Result<usize, StoreError> {
+        for follows in [Follows::All, Follows::NotCounted, Follows::Nothing] {
+            // A store that does not answer at all is no fault of the fact.
+            self.store.read().await?.outbox_waits().await?;
+            match self.turn(1, follows).await {
+                Ok(moved) => {
+                    if follows != Follows::All {
+                        tracing::error!(%why, ?follows, "a fact is in the log without all that follows from it");
+                    }
+                    return Ok(moved);
+                }
+                Err(error) => why = error,
+            }
+        }
+        Err(why)
     }
 
     /// Tells whoever waits that this host's relay has moved something. Other hosts move things too: look from time to
@@ -151,13 +188,25 @@ fn plain(name: &str) -> String {
     if name.bytes().all(fits) { name.to_owned() } else { hex::encode(name) }
 }
 
+/// How much follows from a fact beside its place in the log and whoever is to be told of it outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Follows {
+    /// What the customer is told, what becomes of the order, and metrics.
+    All,
+    /// No metrics.
+    NotCounted,
+    /// Not even the order is looked at.
+    Nothing,
+}
+
 /// One turn of the relay.
-async fn relay(tx: &mut Tx, now_us: i64) -> Result<usize, StoreError> {
-    let (facts, first) = tx.relay(RELAYED_AT_ONCE).await?;
+async fn relay(tx: &mut Tx, limit: i64, follows: Follows, now_us: i64) -> Result<usize, StoreError> {
+    let (facts, first) = tx.relay(limit).await?;
     let mut shops = HashMap::new();
     for (position, fact) in (first..).zip(&facts) {
-        let about = About::read(tx, fact).await?;
-        let left = LeftCart::of(&fact.topic, &fact.body);
+        let looks = follows != Follows::Nothing;
+        let about = if looks { About::read(tx, fact).await? } else { None };
+        let left = LeftCart::of(&fact.topic, &fact.body).filter(|_| looks);
         let body = match (&about, &left) {
             (Some(about), _) => about.told(fact),
             (None, Some(left)) => wire::cart_data(left),
@@ -178,7 +227,10 @@ async fn relay(tx: &mut Tx, now_us: i64) -> Result<usize, StoreError> {
             project::project(tx, fact, about, &audience.settings, &mut audience.counted, now_us).await?;
             notify::tell(tx, fact, about, &audience.settings, position, now_us).await?;
         }
-        audience.counted.add(metrics::of_end(tx, &fact.merchant, &fact.topic, &body, fact.at_us).await?);
+        if follows == Follows::All {
+            let ended = metrics::of_end(tx, &fact.merchant, &fact.topic, &body, fact.at_us).await?;
+            audience.counted.add(ended);
+        }
         if audience.settings.events.nats {
             tx.put_delivery(&fact.merchant, nats::NATS, position, now_us).await?;
         }
@@ -188,7 +240,7 @@ async fn relay(tx: &mut Tx, now_us: i64) -> Result<usize, StoreError> {
             }
         }
     }
-    for (merchant, audience) in &shops {
+    for (merchant, audience) in shops.iter().filter(|_| follows == Follows::All) {
         for row in audience.counted.rows() {
             tx.add_metric(merchant, &row).await?;
         }

@@ -94,8 +94,11 @@ pub enum WebhookError {
 
 /// Where deliveries to an endpoint are kept.
 pub(super) fn target(id: &str) -> String {
-    format!("webhook:{id}")
+    format!("{TARGET}{id}")
 }
+
+/// Begins each of those.
+pub(super) const TARGET: &str = "webhook:";
 
 impl Webhook {
     pub(super) fn read(row: &WebhookRow) -> Result<Webhook, StoreError> {

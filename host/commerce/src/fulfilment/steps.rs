@@ -83,10 +83,11 @@ pub(crate) async fn load(store: &Store, merchant: &str, shipment: &str) -> Resul
     let order = order_from_row(&row.ok_or_else(|| missing("the order"))?).map_err(database)?;
     let customer = catalog::customer(&mut tx, merchant, &order.customer).await.map_err(database)?.0;
     let settings = tx.setting(merchant).await.map_err(database)?;
-    let settings = match settings {
+    let settings: Settings = match settings {
         Some(body) => catalog::parse(&body).map_err(database)?,
         None => Settings::default(),
     };
+    let settings = settings.in_currency(order.currency).unwrap_or(settings);
     let described = inventory::warehouses(&mut tx, merchant).await.map_err(database)?;
     let from = described.into_iter().find(|one| Some(&one.id) == shipment.parcel.warehouse.as_ref());
     let origin = from.map(|one| one.address).filter(|address| address.missing().is_empty());

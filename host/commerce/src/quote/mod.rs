@@ -104,13 +104,25 @@ pub struct Policies {
     pub points_enabled: bool,
     /// Worth of one point, minor units.
     pub minor_per_point: u32,
-    /// Points for each whole major unit of the total.
+    /// Points for each whole step of the total.
     pub earned_per_major: u32,
+    /// Major units of a step.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub earning_step: u32,
     /// Points lower the amount that is taxed.
     pub points_reduce_tax: bool,
     /// What the buyer's tier takes off, where the merchant applies it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<TierBenefit>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_one(step: &u32) -> bool {
+    *step == 1
 }
 
 /// A priced cart. Amounts are minor units of `currency`; filled stage by stage.
@@ -440,6 +452,7 @@ impl Quote {
                 points_enabled: settings.points.enabled,
                 minor_per_point: settings.points.minor_per_point,
                 earned_per_major: settings.points.earned_per_major,
+                earning_step: settings.points.earning_step,
                 points_reduce_tax: settings.points.reduce_tax,
                 tier: tier.filter(|_| benefits.applied).and_then(|tier| benefits.tiers.get(tier)).copied(),
             },

@@ -4,7 +4,7 @@ use super::promise::{promise, sum};
 use super::{BrokenPromise, Inputs, Quote, Rule, ShippingGroup, Stage, TaxedItem, Totals};
 use crate::gift_card;
 
-/// Adds up and checks. Points are earned for each whole major unit of the total: 471.17 USD earns 471.
+/// Adds up and checks. Points are earned for each whole step of the total: at one major unit 471.17 USD earns 471.
 ///
 /// # Errors
 /// The rule `overflow`; the rule `sums-add-up` would be a fault of ours.
@@ -17,8 +17,9 @@ pub fn apply(inputs: &Inputs, mut quote: Quote) -> Result<Quote, BrokenPromise> 
     let tax = sum(quote.taxes.iter().filter(|tax| !tax.included).map(|tax| tax.amount))?;
     let tax_included = sum(quote.taxes.iter().filter(|tax| tax.included).map(|tax| tax.amount))?;
     let total = sum([subtotal, -discounts, shipping, tax])?;
-    let major = u64::try_from(total / quote.currency.minor_per_major()).unwrap_or(0);
-    let earned = major.saturating_mul(u64::from(quote.policies.earned_per_major));
+    let step = quote.currency.minor_per_major().saturating_mul(i64::from(quote.policies.earning_step.max(1)));
+    let steps = u64::try_from(total / step).unwrap_or(0);
+    let earned = steps.saturating_mul(u64::from(quote.policies.earned_per_major));
     quote.totals = Some(Totals {
         subtotal,
         discounts,

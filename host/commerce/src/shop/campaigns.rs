@@ -61,6 +61,7 @@ impl Shop {
         self.atomic(merchant, move |tx, merchant| {
             let row = row.clone();
             Box::pin(async move {
+                tx.hold_promotions(&merchant).await?;
                 let all = tx.campaigns(&merchant, "", CAMPAIGNS_MAX).await?;
                 let known = all.iter().find(|one| one.id == row.id);
                 if known.is_none() && all.len() as i64 >= CAMPAIGNS_MAX {
@@ -160,6 +161,8 @@ impl Shop {
             let left = self.atomic(merchant, move |tx, merchant| {
                 let (wanted, batch) = (wanted.clone(), named.clone());
                 Box::pin(async move {
+                    // The same request at the same time: what one has made, the other sees.
+                    tx.hold_promotions(&merchant).await?;
                     let left = wanted.count - tx.count_promotion_codes(&merchant, &batch).await?;
                     let now = left.min(CODES_AT_ONCE);
                     let mut made = 0;
@@ -206,16 +209,17 @@ impl Shop {
         let settings = self.settings(merchant).await?;
         let client = ClientInputs { codes, ..ClientInputs::default() };
         let now_us = self.now_us();
-        let inputs = {
+        let (inputs, settings) = {
             let mut tx = self.store.read().await?;
             let cart = cart::current(&mut tx, merchant, customer, &settings).await?;
             if cart.items.is_empty() {
                 return Ok(None);
             }
+            let settings = cart::settings_of(&cart, &settings)?;
             let session = Session { cart: cart.id, customer: customer.to_owned() };
             let read = snapshot_of(&mut tx, merchant, &session, &settings, client, now_us).await?;
             let Some((inputs, _)) = read else { return Ok(None) };
-            inputs
+            (inputs, settings)
         };
         inputs.check(&settings.limits).map_err(|e| field("codes", e.to_string()))?;
         let name = format!("promotions-{customer}");

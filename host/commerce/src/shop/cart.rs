@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use till_engine::runner::request_hash;
+use till_model::money::Currency;
 use till_store::tables::command::CommandRow;
 use till_store::{Error as StoreError, Tx};
 
@@ -36,6 +37,7 @@ impl Shop {
         let mut cart = cart::current(&mut tx, merchant, customer, &settings).await?;
         for item in &mut cart.items {
             let product = catalog::product(&mut tx, merchant, &item.product).await?;
+            let product = product.and_then(|product| product.priced_in(cart.currency));
             if let Some(article) = product.and_then(|product| product.article(&item.sku)) {
                 item.unit_price = article.price;
             }
@@ -99,6 +101,17 @@ impl Shop {
         expected: Option<i64>,
     ) -> Result<Cart, ShopError> {
         self.change_cart(merchant, customer, CartCommand::Set(item.to_owned(), units), expected).await
+    }
+
+    /// Puts the cart into another currency.
+    pub async fn set_currency(
+        &self,
+        merchant: &str,
+        customer: &str,
+        currency: Currency,
+        expected: Option<i64>,
+    ) -> Result<Cart, ShopError> {
+        self.change_cart(merchant, customer, CartCommand::Currency(currency), expected).await
     }
 
     /// Takes a line out.
@@ -175,6 +188,7 @@ enum CartCommand {
     Set(String, i64),
     Remove(String),
     Clear,
+    Currency(Currency),
     Validate,
     /// With the guest.
     Merge(String),
@@ -205,6 +219,9 @@ impl CartCommand {
                 cart::remove(tx, merchant, customer, settings, item, expected, now_us).await
             }
             CartCommand::Clear => cart::clear(tx, merchant, customer, settings, expected, now_us).await,
+            CartCommand::Currency(currency) => {
+                cart::set_currency(tx, merchant, customer, settings, *currency, expected, now_us).await
+            }
             CartCommand::Validate => {
                 return Ok(cart::validate(tx, merchant, customer, settings, expected, now_us).await?);
             }
@@ -227,8 +244,11 @@ async fn add_once(
     key: &str,
     now_us: i64,
 ) -> Result<Cart, ShopError> {
-    let NewItem { product, sku, quantity, warehouse } = item;
-    let what = json!([product, sku, quantity, warehouse]).to_string();
+    let NewItem { product, sku, quantity, warehouse, currency } = item;
+    let mut what = json!([product, sku, quantity, warehouse]).to_string();
+    if let Some(currency) = currency {
+        what.push_str(currency.code());
+    }
     let hash = request_hash(&[ADD, &what]);
     // Before the version: the first request has moved it on.
     match tx.command(merchant, customer, ADD, key).await? {

@@ -5,6 +5,7 @@ use till_store::Tx;
 use till_store::tables::audience::CustomerValueRow;
 use uuid::Uuid;
 
+use super::loyalty::BALANCE_MAX;
 use super::{Shop, ShopError};
 use crate::catalog::{self, Customer, SavedAddress, SavedMethod, parse};
 use crate::customer::{self, ADDRESSES_MAX, METHODS_MAX, Put};
@@ -154,12 +155,16 @@ impl Shop {
         points: i64,
         (addresses_stay, methods_stay): (bool, bool),
     ) -> Result<(), ShopError> {
-        let wanted = customer.clone();
+        if !(0..=BALANCE_MAX).contains(&points) {
+            let why = format!("0 to {BALANCE_MAX} points");
+            return Err(ShopError::Field { field: "points".to_owned(), why });
+        }
+        let (wanted, now_us) = (customer.clone(), self.now_us());
         self.atomic(merchant, move |tx, merchant| {
             let mut new = wanted.clone();
             Box::pin(async move {
                 if tx.customer(&merchant, &new.id).await?.is_none() {
-                    tx.put_customer(&merchant, &new.id, &text(&new)?, points).await?;
+                    tx.put_customer(&merchant, &new.id, &text(&new)?, points, now_us).await?;
                 }
                 let known = held(tx, &merchant, &new.id).await?;
                 if addresses_stay {

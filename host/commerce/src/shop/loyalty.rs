@@ -10,6 +10,8 @@ use crate::settings::Settings;
 
 /// Most points of one adjustment.
 pub const ADJUSTED_MAX: i64 = 1_000_000_000;
+/// Most points of a customer, but for what orders earn.
+pub(super) const BALANCE_MAX: i64 = ADJUSTED_MAX * 1_000;
 /// Points that expire within so many days are told.
 const SOON_DAYS: i64 = 30;
 /// Customers whose points are looked at in one turn of the sweep.
@@ -96,7 +98,7 @@ impl Shop {
                 Box::pin(async move {
                     let row = tx.customer(&merchant, &customer).await?.ok_or_else(|| missing(&customer))?;
                     let free = row.points - row.points_held;
-                    let over = delta > 0 && row.points > ADJUSTED_MAX.saturating_mul(1_000);
+                    let over = delta > 0 && row.points > BALANCE_MAX;
                     let change = PointsChange {
                         id: &id,
                         customer: &customer,
@@ -161,7 +163,8 @@ impl Shop {
                 let row = tx.customer(&merchant, &made.customer).await?;
                 let free = row.map_or(0, |row| row.points - row.points_held);
                 let back = earned.min(free);
-                if back > 0 && !known {
+                // Where none is left to take the entry says so: it was once, and the tier goes with what was earned.
+                if earned > 0 && !known {
                     let change = change(&reversed, -back, -earned, "reversed");
                     if !tx.change_points(&merchant, &change).await? {
                         return Err(till_store::Error::Conflict.into()); // A checkout took some: look again.

@@ -2,6 +2,7 @@
 //!
 //! A shopper's commands become starts and signals, and an instance becomes a [`SessionView`].
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize as _;
@@ -10,6 +11,7 @@ use till_engine::definition::Sender;
 use till_engine::instance::{Instance, Status};
 use till_engine::ports::Loaded;
 use till_engine::runner::{SignalAnswer, SignalRequest, StartRequest, request_hash};
+use till_model::money::Currency;
 use till_store::Error as StoreError;
 use uuid::Uuid;
 
@@ -19,6 +21,7 @@ use super::{CHECKOUT, Phase, SessionView, Shop, ShopError, SubmitRequest};
 use crate::cart;
 use crate::checkout::context::{ClientInputs, INPUTS, Session};
 use crate::checkout::order_from_row;
+use crate::events::notify::StatusTexts;
 use crate::quote::{Inputs, Quote, requirements, unpriced};
 use crate::settings::{NotificationSettings, Settings};
 
@@ -40,11 +43,11 @@ impl Shop {
         key: Option<&str>,
     ) -> Result<SessionView, ShopError> {
         let settings = self.settings(merchant).await?;
-        let cart = {
+        let (cart, settings) = {
             let mut tx = self.store.read().await?;
             let cart = cart::current(&mut tx, merchant, customer, &settings).await?;
-            cart::in_currency(&mut tx, merchant, &cart, &settings).await?;
-            cart
+            let settings = cart::priced(&mut tx, merchant, &cart, &settings).await?;
+            (cart, settings)
         };
         let id = match key {
             Some(key) => format!("chk_{}", &request_hash(&["initiate", customer, key])[..32]),
@@ -61,8 +64,13 @@ impl Shop {
             });
         }
         let session = Session { cart: cart.id.clone(), customer: customer.to_owned() };
-        // How customers are told is not a checkout's matter.
-        let settings = Settings { notifications: NotificationSettings::default(), ..settings };
+        // How customers are told is not a checkout's matter, nor what else the shop sells in.
+        let settings = Settings {
+            notifications: NotificationSettings::default(),
+            statuses: StatusTexts::new(),
+            currencies: BTreeMap::new(),
+            ..settings
+        };
         let context = json!({
             "shop": serde_json::to_value(&session).map_err(|e| StoreError::Corrupt(e.to_string()))?,
             "settings": serde_json::to_value(&settings).map_err(|e| StoreError::Corrupt(e.to_string()))?,
@@ -87,6 +95,22 @@ impl Shop {
         // While components price the cart, the rest is read.
         let (loaded, around) = tokio::join!(priced, self.surroundings(merchant, customer, &settings));
         self.view_with(merchant, &loaded?.instance, Some(around)).await
+    }
+
+    /// Currency of a customer's session; the shop's own where there is none.
+    pub async fn session_currency(
+        &self,
+        merchant: &str,
+        customer: &str,
+        id: &str,
+    ) -> Result<Currency, ShopError> {
+        let found = self.runner.find(merchant, CHECKOUT, id).await?;
+        let found = found.filter(|l| l.instance.subject == customer);
+        let told = found.as_ref().and_then(|l| l.instance.context.get("settings")?.get("currency"));
+        match told.and_then(|code| Currency::deserialize(code).ok()) {
+            Some(currency) => Ok(currency),
+            None => Ok(self.settings(merchant).await?.currency),
+        }
     }
 
     /// A session of this customer.

@@ -4,7 +4,7 @@ use till_sandbox::wit::types::CallContext;
 use till_sandbox::{Answer, Call, Slot};
 
 use super::{Shop, ShopError};
-use crate::{ask, catalog};
+use crate::{ask, cart, catalog};
 
 /// Why a means of payment cannot be used: a stable code, and words for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Unusable {
 
 impl Shop {
     /// Looks whether the customer has this means of payment, whether it has expired, and whether a gateway is bound for
-    /// it that takes the shop's currency. None found: it can be used.
+    /// it that takes the currency of the cart. None found: it can be used.
     ///
     /// # Errors
     /// The store or the registry failed.
@@ -51,6 +51,12 @@ impl Shop {
             return Ok(reasons);
         };
         let settings = self.settings(merchant).await?;
+        // The means of payment is for what is in the cart.
+        let settings = {
+            let mut tx = self.store.read().await?;
+            let cart = cart::current(&mut tx, merchant, &customer.id, &settings).await?;
+            cart::settings_of(&cart, &settings).unwrap_or(settings)
+        };
         let call = Call {
             component: bound.component.clone(),
             ctx: CallContext {

@@ -223,6 +223,7 @@ async fn look(registry: &Registry, made: &Made) -> Result<(), till_registry::Err
             at_us: made.now_us,
             body: serde_json::to_value(difference).unwrap_or_default(),
         });
+        let delta = (made.quote.currency.code(), delta);
         registry.count_comparison(merchant, &key, delta, row).await?;
     }
     Ok(())

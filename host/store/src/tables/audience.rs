@@ -190,7 +190,10 @@ impl Tx {
         spent: i64,
         at_us: i64,
     ) -> Result<(), StoreError> {
-        let sql = "INSERT INTO customer_value (merchant, customer, currency, orders, spent, first_us, last_us) VALUES ($1,$2,$3,1,$4,$5,$5) ON CONFLICT (merchant, customer, currency) DO UPDATE SET orders = customer_value.orders + 1, spent = customer_value.spent + $4, last_us = $5";
+        let sql = concat!(
+            "INSERT INTO customer_value (merchant, customer, currency, orders, spent, first_us, last_us) VALUES ($1,$2,$3,1,$4,$5,$5) ON CONFLICT (merchant, customer, currency) DO UPDATE SET orders = customer_value.orders + 1, last_us = $5, spent = ",
+            saturating_sum!("customer_value.spent", "$4")
+        );
         let params = [P::T(merchant), P::T(customer), P::T(currency), P::I(spent), P::I(at_us)];
         self.exec(sql, &params).await.map(|_| ())
     }
@@ -218,7 +221,10 @@ impl Tx {
 
     /// Adds to a metric.
     pub async fn add_metric(&mut self, merchant: &str, row: &MetricRow) -> Result<(), StoreError> {
-        let sql = "INSERT INTO metric (merchant, day, name, label, currency, count, amount) VALUES ($1,$2,$3,$4,$5,$6,$7) ON CONFLICT (merchant, name, day, label, currency) DO UPDATE SET count = metric.count + $6, amount = metric.amount + $7";
+        let sql = concat!(
+            "INSERT INTO metric (merchant, day, name, label, currency, count, amount) VALUES ($1,$2,$3,$4,$5,$6,$7) ON CONFLICT (merchant, name, day, label, currency) DO UPDATE SET count = metric.count + $6, amount = ",
+            saturating_sum!("metric.amount", "$7")
+        );
         let params = [
             P::T(merchant),
             P::T(&row.day),

@@ -90,7 +90,15 @@ fn code(row: &Row) -> Result<PromotionCodeRow, StoreError> {
     })
 }
 
+/// Names the row that changes of campaigns and codes take turns by.
+const TURN: &str = "promotions";
+
 impl Tx {
+    /// Takes the turn of changing a merchant's campaigns and making codes: nobody else does until this transaction ends.
+    pub async fn hold_promotions(&mut self, merchant: &str) -> Result<(), StoreError> {
+        self.take_numbers(merchant, TURN, 0).await.map(|_| ())
+    }
+
     /// Makes a campaign or replaces what is said of it; what it spent stays.
     pub async fn put_campaign(&mut self, merchant: &str, row: &CampaignRow) -> Result<(), StoreError> {
         let sql = "INSERT INTO campaign (merchant, id, name, active, starts_us, ends_us, currency, budget, orders_max, promotions, spent, held, orders, orders_held) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,0,0,0,0) ON CONFLICT (merchant, id) DO UPDATE SET name = excluded.name, active = excluded.active, starts_us = excluded.starts_us, ends_us = excluded.ends_us, currency = excluded.currency, budget = excluded.budget, orders_max = excluded.orders_max, promotions = excluded.promotions";

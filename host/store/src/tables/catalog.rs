@@ -62,16 +62,28 @@ impl Tx {
         self.rows(sql, &[P::T(&said)]).await?.iter().map(|row| row.text(0)).collect()
     }
 
-    /// Makes a customer, or replaces the body of one; points and orders of an existing one stay.
+    /// Makes a customer, or replaces the body of one; points and orders of an existing one stay. Points that a new one
+    /// begins with are the first entry of the ledger.
     pub async fn put_customer(
         &mut self,
         merchant: &str,
         id: &str,
         body: &str,
         points: i64,
+        now_us: i64,
     ) -> Result<(), StoreError> {
-        let sql = "INSERT INTO customer (merchant, id, body, orders, points, points_held, lifetime) VALUES ($1,$2,$3,0,$4,0,$4) ON CONFLICT (merchant, id) DO UPDATE SET body = excluded.body";
-        self.exec(sql, &[P::T(merchant), P::T(id), P::T(body), P::I(points)]).await.map(|_| ())
+        let sql = "INSERT INTO customer (merchant, id, body, orders, points, points_held, lifetime) VALUES ($1,$2,$3,0,$4,0,$4) ON CONFLICT DO NOTHING";
+        if self.exec(sql, &[P::T(merchant), P::T(id), P::T(body), P::I(points)]).await? == 0 {
+            let sql = "UPDATE customer SET body = $1 WHERE merchant = $2 AND id = $3";
+            return self.exec(sql, &[P::T(body), P::T(merchant), P::T(id)]).await.map(|_| ());
+        }
+        if points == 0 {
+            return Ok(());
+        }
+        let sql = "INSERT INTO points_entry (merchant, id, customer, delta, reason, at_us) VALUES ($1,$2,$3,$4,'opening',$5) ON CONFLICT DO NOTHING";
+        let entry = format!("opening:{id}");
+        let params = [P::T(merchant), P::T(&entry), P::T(id), P::I(points), P::I(now_us)];
+        self.exec(sql, &params).await.map(|_| ())
     }
 
     /// A customer.
@@ -101,13 +113,17 @@ impl Tx {
         if self.exec(sql, &params).await? == 0 {
             return Ok(false);
         }
-        let sql = "UPDATE customer SET points = points + $1, lifetime = lifetime + $1, orders = orders + 1 WHERE merchant = $2 AND id = $3";
-        if self.exec(sql, &[P::I(points), P::T(merchant), P::T(customer)]).await? == 0 {
-            // Somebody the shop knows by the token alone: from the first order on they have a row.
-            let body = serde_json::json!({ "id": customer }).to_string();
-            let sql = "INSERT INTO customer (merchant, id, body, orders, points, points_held, lifetime) VALUES ($1,$2,$3,1,$4,0,$4)";
-            self.exec(sql, &[P::T(merchant), P::T(customer), P::T(&body), P::I(points)]).await?;
-        }
+        // Somebody the shop knows by the token alone has a row from the first order on. The money is taken: no number of
+        // points may keep the order from being confirmed.
+        let body = serde_json::json!({ "id": customer }).to_string();
+        let sql = concat!(
+            "INSERT INTO customer (merchant, id, body, orders, points, points_held, lifetime) VALUES ($1,$2,$3,1,$4,0,$4) ON CONFLICT (merchant, id) DO UPDATE SET points = ",
+            saturating_sum!("customer.points", "$4"),
+            ", lifetime = ",
+            saturating_sum!("customer.lifetime", "$4"),
+            ", orders = customer.orders + 1"
+        );
+        self.exec(sql, &[P::T(merchant), P::T(customer), P::T(&body), P::I(points)]).await?;
         Ok(true)
     }
 

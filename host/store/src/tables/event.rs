@@ -272,37 +272,36 @@ impl Tx {
         self.exec(sql, &[P::T(merchant), P::T(target), P::I(position), P::I(now_us)]).await.map(|_| ())
     }
 
-    /// Takes deliveries that are due, and keeps them from others until `until_us`. At most `each` of one target: one
-    /// that does not answer takes no more than that.
-    pub async fn take_deliveries(
+    /// Deliveries that are due, oldest first, at most `each` of one target.
+    pub async fn due_deliveries(
         &mut self,
         now_us: i64,
-        until_us: i64,
         each: i64,
         limit: i64,
     ) -> Result<Vec<DeliveryRow>, StoreError> {
-        // Two hosts that read the same rows write one after the other, and the second finds them taken.
         let sql = "SELECT merchant, target, position, attempts, due_us FROM (SELECT merchant, target, position, attempts, due_us, ROW_NUMBER() OVER (PARTITION BY merchant, target ORDER BY due_us, position) AS place FROM delivery WHERE state = 0 AND due_us <= $1) AS due WHERE place <= $2 ORDER BY due_us, merchant, target, position LIMIT $3";
-        let due = self.rows(sql, &[P::I(now_us), P::I(each), P::I(limit)]).await?;
-        let mut taken = Vec::new();
-        for row in &due {
-            let mut row = delivery(row)?;
-            let sql = "UPDATE delivery SET due_us = $1, attempts = attempts + 1, updated_us = $2 WHERE merchant = $3 AND target = $4 AND position = $5 AND state = 0 AND due_us = $6";
-            let params = [
-                P::I(until_us),
-                P::I(now_us),
-                P::T(&row.merchant),
-                P::T(&row.target),
-                P::I(row.position),
-                P::I(row.due_us),
-            ];
-            if self.exec(sql, &params).await? == 1 {
-                row.attempts += 1;
-                row.due_us = until_us;
-                taken.push(row);
-            }
-        }
-        Ok(taken)
+        self.rows(sql, &[P::I(now_us), P::I(each), P::I(limit)]).await?.iter().map(delivery).collect()
+    }
+
+    /// Takes a delivery that is due, and keeps it from others until `until_us`. None: somebody was faster.
+    pub async fn take_delivery(
+        &mut self,
+        row: &DeliveryRow,
+        now_us: i64,
+        until_us: i64,
+    ) -> Result<Option<DeliveryRow>, StoreError> {
+        // Two hosts that read the same rows write one after the other, and the second finds them taken.
+        let sql = "UPDATE delivery SET due_us = $1, attempts = attempts + 1, updated_us = $2 WHERE merchant = $3 AND target = $4 AND position = $5 AND state = 0 AND due_us = $6";
+        let params = [
+            P::I(until_us),
+            P::I(now_us),
+            P::T(&row.merchant),
+            P::T(&row.target),
+            P::I(row.position),
+            P::I(row.due_us),
+        ];
+        let taken = self.exec(sql, &params).await? == 1;
+        Ok(taken.then(|| DeliveryRow { attempts: row.attempts + 1, due_us: until_us, ..row.clone() }))
     }
 
     /// A delivery was made. False, as below: somebody else has taken it over since, and it is theirs.

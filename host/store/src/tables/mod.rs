@@ -1,5 +1,32 @@
 //! Typed functions over the shop's tables, one file per family.
 
+/// SQL for a sum of 64-bit integers that stays at the end of the range instead of failing the statement.
+macro_rules! saturating_sum {
+    ($column:literal, $more:literal) => {
+        concat!(
+            "CASE WHEN ",
+            $more,
+            " > 0 THEN CASE WHEN ",
+            $column,
+            " > 9223372036854775807 - ",
+            $more,
+            " THEN 9223372036854775807 ELSE ",
+            $column,
+            " + ",
+            $more,
+            " END ELSE CASE WHEN ",
+            $column,
+            " < -9223372036854775807 - ",
+            $more,
+            " THEN -9223372036854775807 ELSE ",
+            $column,
+            " + ",
+            $more,
+            " END END"
+        )
+    };
+}
+
 pub mod access;
 pub mod audience;
 pub mod binding;

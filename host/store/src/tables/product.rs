@@ -19,8 +19,10 @@ pub struct ProductRow {
     pub words: String,
     /// Lower case.
     pub name: String,
-    /// Lowest price, minor units.
-    pub price: i64,
+    /// Currency in which it is listed where none is asked for; one of `prices`.
+    pub currency: String,
+    /// Lowest price in each currency it is sold in, minor units.
+    pub prices: Vec<(String, i64)>,
     /// Shoppers see it.
     pub active: bool,
     /// Stock is counted.
@@ -77,6 +79,8 @@ pub struct Filter {
     pub category: Option<String>,
     /// With this tag.
     pub tag: Option<String>,
+    /// Sold in this currency, at that price; none: at the price in its own.
+    pub currency: Option<String>,
     /// Not cheaper, minor units.
     pub price_min: Option<i64>,
     /// Not dearer, minor units.
@@ -90,11 +94,11 @@ pub struct Filter {
 macro_rules! find {
     ($after:literal, $order:literal) => {
         concat!(
-            "SELECT p.id, p.name, p.price, p.created_us, b.body FROM product_index p JOIN product b ON b.merchant = p.merchant AND b.id = p.id WHERE p.merchant = $1",
+            "SELECT p.id, p.name, c.price, p.created_us, b.body FROM product_index p JOIN product_price c ON c.merchant = p.merchant AND c.product = p.id AND c.currency = CASE WHEN $16 = '' THEN p.currency ELSE $16 END JOIN product b ON b.merchant = p.merchant AND b.id = p.id WHERE p.merchant = $1",
             " AND p.words LIKE $2 ESCAPE '!' AND p.words LIKE $3 ESCAPE '!' AND p.words LIKE $4 ESCAPE '!' AND p.words LIKE $5 ESCAPE '!' AND p.words LIKE $6 ESCAPE '!'",
             " AND ($7 = '' OR EXISTS (SELECT 1 FROM product_label l WHERE l.merchant = p.merchant AND l.product = p.id AND l.kind = 'category' AND l.label = $7))",
             " AND ($8 = '' OR EXISTS (SELECT 1 FROM product_label l WHERE l.merchant = p.merchant AND l.product = p.id AND l.kind = 'tag' AND l.label = $8))",
-            " AND p.price >= $9 AND p.price <= $10 AND ($11 = -1 OR p.active = $11)",
+            " AND c.price >= $9 AND c.price <= $10 AND ($11 = -1 OR p.active = $11)",
             " AND ($12 = -1 OR $12 = CASE WHEN p.stocked = 0 OR EXISTS (SELECT 1 FROM product_sku s JOIN stock k ON k.merchant = s.merchant AND k.sku = s.sku WHERE s.merchant = p.merchant AND s.product = p.id AND s.sold = 1 AND k.on_hand > k.held) THEN 1 ELSE 0 END)",
             " AND ", $after, " ORDER BY ", $order, " LIMIT $13"
         )
@@ -112,18 +116,23 @@ impl Tx {
     ) -> Result<(), StoreError> {
         let sql = "INSERT INTO product (merchant, id, body, updated_us) VALUES ($1,$2,$3,$4) ON CONFLICT (merchant, id) DO UPDATE SET body = excluded.body, updated_us = excluded.updated_us";
         self.exec(sql, &[P::T(merchant), P::T(&row.id), P::T(&row.body), P::I(now_us)]).await?;
-        let sql = "INSERT INTO product_index (merchant, id, words, name, price, active, stocked, created_us) VALUES ($1,$2,$3,$4,$5,$6,$7,$8) ON CONFLICT (merchant, id) DO UPDATE SET words = excluded.words, name = excluded.name, price = excluded.price, active = excluded.active, stocked = excluded.stocked";
+        let sql = "INSERT INTO product_index (merchant, id, words, name, currency, active, stocked, created_us) VALUES ($1,$2,$3,$4,$5,$6,$7,$8) ON CONFLICT (merchant, id) DO UPDATE SET words = excluded.words, name = excluded.name, currency = excluded.currency, active = excluded.active, stocked = excluded.stocked";
         let params = [
             P::T(merchant),
             P::T(&row.id),
             P::T(&row.words),
             P::T(&row.name),
-            P::I(row.price),
+            P::T(&row.currency),
             P::I(i64::from(row.active)),
             P::I(i64::from(row.stocked)),
             P::I(now_us),
         ];
         self.exec(sql, &params).await?;
+        self.exec("DELETE FROM product_price WHERE merchant = $1 AND product = $2", &params[..2]).await?;
+        for (currency, price) in &row.prices {
+            let sql = "INSERT INTO product_price (merchant, product, currency, price) VALUES ($1,$2,$3,$4)";
+            self.exec(sql, &[P::T(merchant), P::T(&row.id), P::T(currency), P::I(*price)]).await?;
+        }
         self.exec("DELETE FROM product_label WHERE merchant = $1 AND product = $2", &params[..2]).await?;
         for (kind, labels) in [("category", &row.categories), ("tag", &row.tags)] {
             for label in labels {
@@ -159,6 +168,7 @@ impl Tx {
         let of = [P::T(merchant), P::T(id)];
         self.free_skus(merchant, id).await?;
         self.exec("DELETE FROM product_label WHERE merchant = $1 AND product = $2", &of).await?;
+        self.exec("DELETE FROM product_price WHERE merchant = $1 AND product = $2", &of).await?;
         self.exec("DELETE FROM product_index WHERE merchant = $1 AND id = $2", &of).await?;
         Ok(self.exec("DELETE FROM product WHERE merchant = $1 AND id = $2", &of).await? == 1)
     }
@@ -186,9 +196,9 @@ impl Tx {
         let (sql, value) = match sort {
             Sort::Id => (find!("$14 = 0 AND p.id > $15", "p.id"), P::I(0)),
             Sort::Name => (find!("(p.name, p.id) > ($14, $15)", "p.name, p.id"), P::T(&after.text)),
-            Sort::Price => (find!("(p.price, p.id) > ($14, $15)", "p.price, p.id"), P::I(after.number)),
+            Sort::Price => (find!("(c.price, p.id) > ($14, $15)", "c.price, p.id"), P::I(after.number)),
             Sort::PriceDown => {
-                (find!("(p.price, p.id) < ($14, $15)", "p.price DESC, p.id DESC"), P::I(after.number))
+                (find!("(c.price, p.id) < ($14, $15)", "c.price DESC, p.id DESC"), P::I(after.number))
             }
             Sort::Newest => (
                 find!("(p.created_us, p.id) < ($14, $15)", "p.created_us DESC, p.id DESC"),
@@ -211,6 +221,7 @@ impl Tx {
             P::I(limit),
             value,
             P::T(&after.id),
+            P::T(filter.currency.as_deref().unwrap_or_default()),
         ];
         self.rows(sql, &params).await?.iter().map(|row| found(row, sort)).collect()
     }

@@ -1,5 +1,7 @@
 //! What shadows and canaries did.
 
+use std::collections::BTreeMap;
+
 use till_engine::ports::StoreError;
 use uuid::Uuid;
 
@@ -17,7 +19,7 @@ pub struct TrialKey {
 }
 
 /// Counts of a trial.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TrialCount {
     /// Calls of the component.
     pub calls: i64,
@@ -31,8 +33,8 @@ pub struct TrialCount {
     pub compared: i64,
     /// Of these, how many differ in money or reasons.
     pub differing: i64,
-    /// Sum of the totals' differences, minor units of the merchant's currency.
-    pub delta: i64,
+    /// Sums of the totals' differences by currency, minor units.
+    pub deltas: BTreeMap<String, i64>,
 }
 
 /// A quote that a shadow would have made differently.
@@ -54,7 +56,7 @@ impl Tx {
         key: &TrialKey,
         more: &TrialCount,
     ) -> Result<(), StoreError> {
-        let sql = "INSERT INTO trial_count (merchant, slot, name, revision, calls, failed, slow, elapsed_us, compared, differing, delta) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11) ON CONFLICT (merchant, slot, name, revision) DO UPDATE SET calls = trial_count.calls + excluded.calls, failed = trial_count.failed + excluded.failed, slow = trial_count.slow + excluded.slow, elapsed_us = trial_count.elapsed_us + excluded.elapsed_us, compared = trial_count.compared + excluded.compared, differing = trial_count.differing + excluded.differing, delta = trial_count.delta + excluded.delta";
+        let sql = "INSERT INTO trial_count (merchant, slot, name, revision, calls, failed, slow, elapsed_us, compared, differing) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10) ON CONFLICT (merchant, slot, name, revision) DO UPDATE SET calls = trial_count.calls + excluded.calls, failed = trial_count.failed + excluded.failed, slow = trial_count.slow + excluded.slow, elapsed_us = trial_count.elapsed_us + excluded.elapsed_us, compared = trial_count.compared + excluded.compared, differing = trial_count.differing + excluded.differing";
         let params = [
             P::T(merchant),
             P::T(&key.slot),
@@ -66,16 +68,23 @@ impl Tx {
             P::I(more.elapsed_us),
             P::I(more.compared),
             P::I(more.differing),
-            P::I(more.delta),
         ];
-        self.exec(sql, &params).await.map(|_| ())
+        self.exec(sql, &params).await?;
+        for (currency, delta) in &more.deltas {
+            let sql = "INSERT INTO trial_delta (merchant, slot, name, revision, currency, delta) VALUES ($1,$2,$3,$4,$5,$6) ON CONFLICT (merchant, slot, name, revision, currency) DO UPDATE SET delta = trial_delta.delta + excluded.delta";
+            let [merchant, slot, name, revision, ..] = params;
+            self.exec(sql, &[merchant, slot, name, revision, P::T(currency), P::I(*delta)]).await?;
+        }
+        Ok(())
     }
 
     /// The counts of a trial.
     pub async fn trial(&mut self, merchant: &str, key: &TrialKey) -> Result<TrialCount, StoreError> {
-        let sql = "SELECT calls, failed, slow, elapsed_us, compared, differing, delta FROM trial_count WHERE merchant = $1 AND slot = $2 AND name = $3 AND revision = $4";
+        let sql = "SELECT calls, failed, slow, elapsed_us, compared, differing FROM trial_count WHERE merchant = $1 AND slot = $2 AND name = $3 AND revision = $4";
         let params = [P::T(merchant), P::T(&key.slot), P::T(&key.name), P::I(key.revision)];
         let Some(row) = self.row(sql, &params).await? else { return Ok(TrialCount::default()) };
+        let sql = "SELECT currency, delta FROM trial_delta WHERE merchant = $1 AND slot = $2 AND name = $3 AND revision = $4";
+        let deltas = self.rows(sql, &params).await?;
         Ok(TrialCount {
             calls: row.int(0)?,
             failed: row.int(1)?,
@@ -83,7 +92,10 @@ impl Tx {
             elapsed_us: row.int(3)?,
             compared: row.int(4)?,
             differing: row.int(5)?,
-            delta: row.int(6)?,
+            deltas: deltas
+                .iter()
+                .map(|row| Ok((row.text(0)?, row.int(1)?)))
+                .collect::<Result<_, StoreError>>()?,
         })
     }
 

@@ -153,3 +153,38 @@ async fn uses_are_told_by_promotion_in_all_and_by_one_customer() {
             .expect("all of it");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_codes_asked_for_at_the_same_time_are_made_once() {
+    for (store, _dir) in stores().await {
+        let make = async || {
+            let made = store.transact(|tx| {
+                Box::pin(async move {
+                    tx.hold_promotions(MERCHANT).await?;
+                    let mut left = 5 - tx.count_promotion_codes(MERCHANT, "batch").await?;
+                    while left > 0 {
+                        let row = PromotionCodeRow {
+                            code: Uuid::now_v7().simple().to_string(),
+                            promotion: "p".to_owned(),
+                            stands_for: "Own".to_owned(),
+                            uses: 1,
+                            used: 0,
+                            batch: "batch".to_owned(),
+                        };
+                        left -= i64::from(tx.put_promotion_code(MERCHANT, &row).await?);
+                    }
+                    Ok(())
+                })
+            });
+            made.await.expect("codes");
+        };
+        futures::future::join_all((0..8).map(|_| make())).await;
+        let mut tx = store.read().await.expect("a reader");
+        assert_eq!(
+            tx.count_promotion_codes(MERCHANT, "batch").await.expect("a count"),
+            5,
+            "{}",
+            store.engine()
+        );
+    }
+}

@@ -16,7 +16,10 @@ async fn points_change_once_by_id_and_what_is_held_stays() {
         store
             .transact(|tx| {
                 Box::pin(async move {
-                    tx.put_customer(MERCHANT, "ann", "{}", 100).await?;
+                    tx.put_customer(MERCHANT, "ann", "{}", 100, 1).await?;
+                    tx.put_customer(MERCHANT, "ann", "{}", 900, 2).await?;
+                    let opening = tx.points_entry(MERCHANT, "opening:ann").await?.map(|entry| entry.delta);
+                    assert_eq!(opening, Some(100), "once");
                     assert!(tx.change_points(MERCHANT, &change("a", 50, 5)).await?);
                     assert!(!tx.change_points(MERCHANT, &change("a", 50, 5)).await?, "once");
                     let uid = Uuid::from_u128(1);
@@ -51,5 +54,36 @@ async fn points_change_once_by_id_and_what_is_held_stays() {
             })
             .await
             .expect("all of it");
+    }
+}
+
+/// The money is taken when points are earned: neither a race for the customer's row nor any balance may fail it.
+#[tokio::test(flavor = "multi_thread")]
+async fn points_are_earned_by_whoever_is_new_and_by_whoever_has_more_than_can_be_counted() {
+    for (store, _dir) in stores().await {
+        let earn = async |n: i64| {
+            let earned = store.transact(move |tx| {
+                Box::pin(async move { tx.earn_points(MERCHANT, "new", &format!("e{n}"), 10, n).await })
+            });
+            assert!(earned.await.expect("points"), "{}", store.engine());
+        };
+        futures::future::join_all((0..8).map(earn)).await;
+        let done = store.transact(|tx| {
+            Box::pin(async move {
+                tx.put_customer(MERCHANT, "rich", "{}", i64::MAX, 1).await?;
+                tx.earn_points(MERCHANT, "rich", "e", 10, 2).await?;
+                let rich = tx.customer(MERCHANT, "rich").await?.expect("a customer");
+                assert_eq!((rich.points, rich.orders), (i64::MAX, 1));
+                let new = tx.customer(MERCHANT, "new").await?.expect("a customer");
+                assert_eq!((new.points, new.lifetime, new.orders), (80, 80, 8));
+                for _ in 0..2 {
+                    tx.add_customer_value(MERCHANT, "rich", "USD", i64::MAX, 1).await?;
+                }
+                let spent = tx.customer_value(MERCHANT, "rich").await?;
+                assert_eq!((spent[0].spent, spent[0].orders), (i64::MAX, 2));
+                Ok(())
+            })
+        });
+        done.await.expect("nothing overflows");
     }
 }

@@ -7,6 +7,7 @@
 mod door;
 mod mail;
 mod preferences;
+mod statuses;
 mod template;
 mod text;
 mod words;
@@ -19,7 +20,7 @@ use till_store::{Error as StoreError, Tx};
 
 use super::deliver::Came;
 use super::{About, Audience, Events};
-use crate::checkout::{self, Order};
+use crate::checkout::{self, CONFIRMED, Order};
 use crate::settings::{NotificationSettings, Settings};
 
 pub use door::{DeliverySought, Draft, NotifyError, OwnTemplate, Shown};
@@ -27,6 +28,7 @@ pub(super) use mail::Mailer;
 pub(crate) use mail::is_address;
 pub use mail::{Smtp, SmtpTls};
 pub use preferences::{Channels, Preferences, is_locale, is_phone};
+pub use statuses::{STATUSES, StatusTexts, StatusWords};
 pub use template::{Rendered, Source};
 
 /// Target of deliveries by mail.
@@ -184,6 +186,7 @@ fn context(about: &About, settings: &Settings, spoken: &Spoken, at_us: i64) -> V
     // Lines that cost nothing are not told.
     let unless_zero = |minor: i64| if minor == 0 { Value::Null } else { json!(money(minor)) };
     let status = about.fact.get("status").and_then(Value::as_str).unwrap_or(&about.order.status);
+    let called = StatusWords::new(spoken.clone(), settings);
     let address = receipt.shipping_address.as_ref();
     let mut all = json!({
         "shop": settings.notifications.name,
@@ -191,7 +194,7 @@ fn context(about: &About, settings: &Settings, spoken: &Spoken, at_us: i64) -> V
         "customer": { "id": about.customer.id, "email": about.customer.email,
             "name": address.map(|address| address.name.as_str()).unwrap_or_default() },
         "order": {
-            "id": id, "number": number, "status": status, "date": words::day(words, *created_us),
+            "id": id, "number": number, "status": status, "statusText": called.of(status), "date": words::day(words, *created_us),
             "items": items.collect::<Vec<_>>(), "currency": currency.code(),
             "subtotal": money(totals.subtotal), "discounts": unless_zero(totals.discounts),
             "shipping": money(totals.shipping), "tax": unless_zero(totals.tax), "total": money(totals.total),
@@ -222,7 +225,8 @@ fn sample(settings: &Settings, spoken: &Spoken) -> Value {
         "locale": spoken.0[0],
         "customer": { "id": "CUST-12345", "email": "jane@example.com", "name": "Jane Doe" },
         "order": {
-            "id": "ord_sample", "number": "ORD-2024-001234", "status": "CONFIRMED", "date": day,
+            "id": "ord_sample", "number": "ORD-2024-001234", "status": CONFIRMED,
+            "statusText": StatusWords::new(spoken.clone(), settings).of(CONFIRMED), "date": day,
             "items": [{ "name": "Wireless Headphones", "sku": "SKU-ABC-001", "quantity": 2,
                 "unitPrice": money(24_999), "total": money(49_998) }],
             "currency": currency.code(), "subtotal": money(49_998), "discounts": money(8_000),

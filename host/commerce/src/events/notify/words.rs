@@ -35,6 +35,7 @@ pub(super) struct Words {
     months: [String; 12],
     /// `@name@` of the layouts.
     labels: BTreeMap<String, String>,
+    statuses: BTreeMap<String, String>,
     kinds: BTreeMap<String, Said>,
 }
 
@@ -59,6 +60,11 @@ impl Words {
     /// Title and message of a kind.
     pub(super) fn of_kind(&self, kind: &Kind) -> (&str, &str) {
         self.kinds.get(kind.name).map_or(("", ""), |said| (&said.title, &said.message))
+    }
+
+    /// What a status is called.
+    pub(super) fn of_status(&self, status: &str) -> Option<&str> {
+        self.statuses.get(status).map(String::as_str)
     }
 
     /// The templates of a kind, as a merchant may take them over and change them.
