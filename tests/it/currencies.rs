@@ -61,20 +61,20 @@ async fn a_cart_in_yen_is_priced_paid_and_counted_in_yen() {
     let mut submit = submit_body(id, "PM-001");
     submit["promotionCodes"] = json!([]);
     submit["loyaltyPointsToUse"] = json!(100);
-    submit["expectedTotal"] = json!(5_800.5);
+    submit["expectedTotal"] = json!(6_286.5);
     problem(&shop.call("POST", "/api/v1/checkout/submit", Some(&submit)).await, 422, "expectedTotal");
-    submit["expectedTotal"] = json!(5_800);
+    submit["expectedTotal"] = json!(6_286);
     let (status, order) = shop.call("POST", "/api/v1/checkout/submit", Some(&submit)).await;
     assert_eq!(status, 201, "{order}");
     assert_eq!(
         (order["pricing"]["total"].to_string(), &order["pricing"]["currency"]),
-        ("5800".to_owned(), &json!("JPY")),
-        "100 points are worth 200 yen: {order}"
+        ("6286".to_owned(), &json!("JPY")),
+        "100 points are worth 200 yen, and 8.381 % of 5,800 are 486: {order}"
     );
-    assert_eq!(order["loyalty"]["pointsEarned"], 58, "one for each whole 100 yen: {order}");
+    assert_eq!(order["loyalty"]["pointsEarned"], 62, "one for each whole 100 yen: {order}");
     let taken = shop.simulator.movements().await;
     let captured = taken.iter().find(|one| one["operation"] == "capture").expect("a capture");
-    assert_eq!((&captured["amount"], &captured["currency"]), (&json!(5_800), &json!("JPY")), "{taken:?}");
+    assert_eq!((&captured["amount"], &captured["currency"]), (&json!(6_286), &json!("JPY")), "{taken:?}");
     let (_, value) =
         shop.as_other(&admin(), "GET", &format!("/api/v1/admin/customers/{CUSTOMER}"), None).await;
     assert!(value.to_string().contains("JPY"), "{value}");

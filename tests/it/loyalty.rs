@@ -110,7 +110,7 @@ async fn points_that_a_checkout_holds_are_the_oldest_and_the_newer_ones_stay() {
     till.advance(DAY * 40 - minute * 5).await;
     // While the payment waits for the buyer, with 500 points held, those from the start become too old.
     let session = till.worked_example().await;
-    let waiting = till.submit(&session.id, paying_with("PM-004")).await;
+    let waiting = till.submit(&session.id, paying_with("PM-3ds")).await;
     expect_phase(&till, &waiting, Phase::ActionRequired).await;
     assert_eq!(till.points(CUSTOMER).await, (1_750, 500));
     till.advance(minute * 8).await;

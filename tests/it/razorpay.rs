@@ -424,3 +424,19 @@ async fn an_order_that_cannot_be_confirmed_after_it_was_paid_is_given_back_in_fu
         assert_eq!(till.stock().await, (10, 0), "{behaviour}");
     }
 }
+
+/// Fraud checks count declines of a checkout; this provider leaves each attempt open, so each is undone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_was_declined_is_still_one_when_nothing_of_it_stands_any_more() {
+    let (till, door, session) = with_clock().await;
+    till.submit(&session, worked_inputs()).await;
+    let brought =
+        till.simulator.razorpay_pays(&latest(&till).await, json!({ "fails": "incorrect_otp" })).await;
+    door.call(CUSTOMER, "POST", &format!("/api/v1/checkout/{session}/returned"), Some(&brought)).await;
+    let view = till.heal(&session).await;
+    expect_phase(&till, &view, Phase::Editable).await;
+    let instance = till.instance(&session).await;
+    let attempts = instance.context["payment"]["attempts"].as_object().expect("attempts");
+    let states: Vec<&Value> = attempts.values().map(|attempt| &attempt["state"]).collect();
+    assert_eq!(states, ["declined"], "{attempts:?}");
+}

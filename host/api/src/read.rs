@@ -591,6 +591,12 @@ impl Query {
         code.map_err(|error| Problem::field(name, error.to_string()))
     }
 
+    /// A day: `2024-08-10`.
+    pub(crate) fn day(&mut self, name: &'static str) -> Result<Option<jiff::civil::Date>, Problem> {
+        let day = self.text(name).map(str::parse).transpose();
+        day.map_err(|_| Problem::field(name, "a day is needed: `2024-08-10`"))
+    }
+
     /// A number of rows between 1 and `max`.
     pub(crate) fn limit(&mut self, default: i64, max: i64) -> Result<i64, Problem> {
         let Some(text) = self.text("limit") else { return Ok(default) };

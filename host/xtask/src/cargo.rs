@@ -32,18 +32,26 @@ pub fn run(args: &[&str]) -> Result<()> {
     finish(&mut cargo)
 }
 
+/// What tests need, in one selection with them: another one would have other features and build half of the dependencies
+/// twice.
+pub const BUILD: [&str; 4] = ["build", "--workspace", "--bins", "--tests"];
+
 /// Lints the whole workspace; a warning is an error.
 ///
-/// `cargo clippy` only checks, so that a build after it compiles every dependency a second time: half of the time of a run
-/// from cold. Here Clippy drives a build, as `cargo clippy` would drive a check, and the dependencies it leaves behind are
-/// those of the tests.
+/// `cargo clippy` only checks, so that a build after it compiles everything a second time: half of the time of a run from
+/// cold. Here Clippy drives a build, as `cargo clippy` would drive a check, and what it leaves behind are the tests.
 pub fn lint() -> Result<()> {
     let mut build = command();
-    build.args(["build", "--workspace", "--bins", "--tests"]);
-    build.env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver").env("CLIPPY_ARGS", "-Dwarnings__CLIPPY_HACKERY__");
+    finish(driven_by_clippy(build.args(BUILD)))
+}
+
+/// The same command, with Clippy in place of the compiler for what is in this workspace.
+pub fn driven_by_clippy(command: &mut Command) -> &mut Command {
+    command
+        .env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver")
+        .env("CLIPPY_ARGS", "-Dwarnings__CLIPPY_HACKERY__");
     // Nobody builds this again with a small change.
-    build.env("CARGO_INCREMENTAL", "0");
-    finish(&mut build)
+    command.env("CARGO_INCREMENTAL", "0")
 }
 
 /// Prints a command, runs it, and fails with it.

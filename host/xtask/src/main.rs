@@ -17,6 +17,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 
+use tests::Built;
+
 /// Tasks of the workspace.
 #[derive(Parser)]
 #[command(name = "cargo xtask")]
@@ -93,14 +95,14 @@ fn run(task: &Task) -> Result<()> {
             seen_from_outside("release", "bench", args)
         }
         Task::Guests => guests::build().map(|_| ()),
-        Task::Test { filter } => tests::run(filter.as_deref()),
+        Task::Test { filter } => tests::run(filter.as_deref(), Built::Plainly),
         Task::Tidy => tidy::check(),
         Task::Docs => tests::rewrite_documents(),
         Task::Ci => {
             cargo::run(&["fmt", "--all", "--check"])?;
             tidy::check()?;
             cargo::lint()?;
-            tests::run(None)
+            tests::run(None, Built::ByClippy)
         }
     }
 }

@@ -138,9 +138,8 @@ impl Asked {
 }
 
 fn day(query: &mut Query, name: &'static str) -> Result<String, Problem> {
-    let text = query.text(name).unwrap_or_default();
-    let day: Result<jiff::civil::Date, _> = text.parse();
-    day.map(|day| day.to_string()).map_err(|_| Problem::field(name, "a day is needed: `2024-08-01`"))
+    let day = query.day(name)?.ok_or_else(|| Problem::field(name, "a day is needed: `2024-08-10`"))?;
+    Ok(day.to_string())
 }
 
 /// A stage of the funnel.

@@ -45,12 +45,11 @@ fn filter(query: &mut Query) -> Result<OrderFilter, Problem> {
         ));
     }
     let day_us = |query: &mut Query, name, days_on: i64| {
-        let Some(text) = query.text(name) else { return Ok(None) };
-        let day = text.parse::<jiff::civil::Date>().ok();
-        let day = day.and_then(|day| day.checked_add(jiff::Span::new().days(days_on)).ok());
+        let Some(day) = query.day(name)? else { return Ok(None) };
+        let day = day.checked_add(jiff::Span::new().days(days_on)).ok();
         let begins = day.and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC).ok());
         let begins = begins.map(|begins| begins.timestamp().as_microsecond());
-        begins.map(Some).ok_or_else(|| Problem::field(name, "a day is needed: `2024-08-10`"))
+        begins.map(Some).ok_or_else(|| Problem::field(name, "a day that a calendar has is needed"))
     };
     let all = OrderFilter::default();
     let from_us = day_us(query, "from", 0)?.unwrap_or(all.from_us);

@@ -161,6 +161,7 @@ struct TimestampsOut {
 
 /// One fact of an order's life.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 struct TimelineOut {
     status: String,
     /// What the shop calls it, in the customer's language.

@@ -82,6 +82,17 @@ fn notification(row: &Row) -> Result<NotificationRow, StoreError> {
     })
 }
 
+fn metric(row: &Row) -> Result<MetricRow, StoreError> {
+    Ok(MetricRow {
+        day: row.text(0)?,
+        name: row.text(1)?,
+        label: row.text(2)?,
+        currency: row.text(3)?,
+        count: row.int(4)?,
+        amount: row.int(5)?,
+    })
+}
+
 impl Tx {
     /// Makes an endpoint or replaces its body; the key of one that is there stays.
     pub async fn put_webhook(&mut self, merchant: &str, row: &WebhookRow) -> Result<(), StoreError> {
@@ -247,19 +258,7 @@ impl Tx {
     ) -> Result<Vec<MetricRow>, StoreError> {
         let sql = "SELECT day, name, label, currency, count, amount FROM metric WHERE merchant = $1 AND name = $2 AND day >= $3 AND day <= $4 ORDER BY day, label, currency LIMIT $5";
         let params = [P::T(merchant), P::T(name), P::T(from), P::T(to), P::I(limit)];
-        let rows = self.rows(sql, &params).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(MetricRow {
-                    day: row.text(0)?,
-                    name: row.text(1)?,
-                    label: row.text(2)?,
-                    currency: row.text(3)?,
-                    count: row.int(4)?,
-                    amount: row.int(5)?,
-                })
-            })
-            .collect()
+        self.rows(sql, &params).await?.iter().map(metric).collect()
     }
 
     /// A metric over days, both included: a sum for each label and currency. The day is empty.
@@ -270,21 +269,9 @@ impl Tx {
         (from, to): (&str, &str),
         limit: i64,
     ) -> Result<Vec<MetricRow>, StoreError> {
-        let sql = "SELECT label, currency, CAST(SUM(count) AS BIGINT), CAST(SUM(amount) AS BIGINT) FROM metric WHERE merchant = $1 AND name = $2 AND day >= $3 AND day <= $4 GROUP BY label, currency ORDER BY currency, label LIMIT $5";
+        let sql = "SELECT '', name, label, currency, CAST(SUM(count) AS BIGINT), CAST(SUM(amount) AS BIGINT) FROM metric WHERE merchant = $1 AND name = $2 AND day >= $3 AND day <= $4 GROUP BY name, label, currency ORDER BY currency, label LIMIT $5";
         let params = [P::T(merchant), P::T(name), P::T(from), P::T(to), P::I(limit)];
-        let rows = self.rows(sql, &params).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(MetricRow {
-                    day: String::new(),
-                    name: name.to_owned(),
-                    label: row.text(0)?,
-                    currency: row.text(1)?,
-                    count: row.int(2)?,
-                    amount: row.int(3)?,
-                })
-            })
-            .collect()
+        self.rows(sql, &params).await?.iter().map(metric).collect()
     }
 
     /// Takes all metrics of a merchant away, before they are counted again.
