@@ -36,6 +36,11 @@ impl Host {
         Host::start_with(folder, crash_at.map(|point| ("TILL_CRASH_AT", point)))
     }
 
+    /// Starts it so many seconds ahead of the machine's clock.
+    pub fn start_ahead(folder: &Path, seconds: u64) -> Host {
+        Host::start_with(folder, Some(("TILL_CLOCK_AHEAD_S", &seconds.to_string())))
+    }
+
     /// Starts it so that parts of a checkout's answer fail (`loyalty`) or never come (`loyalty:hangs`).
     pub fn start_failing(folder: &Path, parts: &str) -> Host {
         Host::start_with(folder, Some(("TILL_FAIL_AT", parts)))
@@ -154,6 +159,13 @@ impl Host {
         *self = Host::start(folder, crash_at);
     }
 
+    /// The same; the new process is so many seconds ahead of the machine's clock.
+    pub fn restart_ahead(&mut self, folder: &Path, seconds: u64) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        *self = Host::start_ahead(folder, seconds);
+    }
+
     /// SIGTERM: it finishes what runs, and ends.
     pub fn ask_to_stop(&self) {
         let asked = Command::new("kill").arg(self.process.id().to_string()).status();
@@ -186,9 +198,12 @@ impl Drop for Host {
     }
 }
 
-/// Mints a token for an hour.
+/// Ten years: longer than any test goes ahead of the clock.
+const TOKEN_TTL_S: i64 = 10 * 365 * 24 * 3_600;
+
+/// Mints a token that outlives every clock of the tests.
 pub fn token(customer: &str, scope: &str) -> String {
-    token_for("demo", customer, scope, 3_600)
+    token_for("demo", customer, scope, TOKEN_TTL_S)
 }
 
 /// Mints a token of any merchant and lifetime; below zero it has expired.
