@@ -27,5 +27,7 @@ fn ahead_us() -> i64 {
         })
     }
     #[cfg(not(debug_assertions))]
-    0
+    {
+        0
+    }
 }
