@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 /// Signs the tests' tokens.
 pub const JWT_SECRET: &str = "till-test-secret-till-test-secret";
 
+/// The file of the folder that the host's log goes to.
+pub const LOG: &str = "host.log";
+
 /// A file of the folder with more of the configuration, for tests that need it.
 pub const MORE: &str = "more.toml";
 
@@ -46,6 +49,11 @@ impl Host {
         Host::start_with(folder, Some(("TILL_FAIL_AT", parts)))
     }
 
+    /// Starts it so that its log tells more than errors.
+    pub fn start_telling(folder: &Path) -> Host {
+        Host::start_with(folder, Some(("RUST_LOG", "info")))
+    }
+
     fn start_with(folder: &Path, plan: Option<(&str, &str)>) -> Host {
         let config = folder.join("till.toml");
         let cache = crate::code_cache();
@@ -55,13 +63,10 @@ impl Host {
             base64::Engine::encode(&base64::engine::general_purpose::STANDARD, crate::SECRETS_KEY)
         );
         std::fs::write(&config, text).expect("write the configuration");
+        let log = std::fs::File::create(folder.join(LOG)).expect("a file for the log");
         let mut command = Command::new(binary());
         command.arg("--config").arg(&config).args(["serve", "--listen", "127.0.0.1:0", "--database"]);
-        command
-            .arg(folder.join("till.db"))
-            .env("RUST_LOG", "error")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
+        command.arg(folder.join("till.db")).env("RUST_LOG", "error").stdout(Stdio::piped()).stderr(log);
         if let Some((name, value)) = plan {
             command.env(name, value);
         }

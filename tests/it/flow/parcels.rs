@@ -1,8 +1,9 @@
 //! Parcels that do not go the straight way.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use till_tests::MERCHANT;
 
+use super::paying::Gate;
 use super::{Outside, text};
 
 impl Outside {
@@ -85,4 +86,32 @@ async fn a_carrier_that_tells_nothing_is_asked_every_six_hours() {
         seen["timeline"].as_array().expect("steps").iter().filter_map(|one| one["status"].as_str()).collect();
     let once = ["PENDING_PAYMENT", "CONFIRMED", "PROCESSING", "SHIPPED", "DELIVERED"];
     assert_eq!(steps, once, "what is told again is one fact");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_carrier_that_is_away_is_left_alone_keeps_no_order_back_and_books_when_it_is_there() {
+    let out = Outside::open().await;
+    let gate = Gate::shut();
+    out.set("breaker", json!({ "threshold": 1, "cool_down_s": 1 })).await;
+    let carrier = json!({
+        "config": { "base_url": gate.origin, "request_time_max_ms": 1_000 }, "networkMs": 3_000,
+        "origins": [gate.origin], "allowPrivateAddresses": true, "secrets": ["api_key", "webhook"],
+    });
+    out.bind("carrier", "default", "sim-carrier", carrier).await;
+    let order = out.buy(json!({})).await;
+    let breaker = |all: &Value, state: &str| {
+        let all = all["breakers"].as_array().expect("a list").iter();
+        all.filter(|one| one["state"] == state).map(|one| one["origin"].clone()).collect::<Vec<_>>()
+    };
+    let opened = |all: &Value| breaker(all, "OPEN") == [json!(gate.origin)];
+    out.until("/api/v1/admin/breakers", opened).await;
+    let path = format!("/api/v1/admin/shipments?orderId={}", text(&order["orderId"]));
+    assert_eq!(out.read(&path).await["shipments"][0]["trackingNumber"], Value::Null);
+
+    let origin = gate.origin.clone();
+    gate.listen(&out.shop.simulator.url).send(true).expect("the gate is there");
+    let parcels = out.parcels(&order).await;
+    assert_eq!((parcels.len(), out.shop.simulator.parcels().await.len()), (1, 1), "{parcels:?}");
+    let all = out.read("/api/v1/admin/breakers").await;
+    assert!(breaker(&all, "CLOSED").contains(&json!(origin)), "{all}");
 }

@@ -14,7 +14,7 @@ const SUBMIT: &str = "/api/v1/checkout/submit";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_that_looks_like_fraud_waits_for_a_person_who_denies_or_approves_it() {
-    let out = Outside::open().await;
+    let mut out = Outside::open().await;
     let rules = |then: &str| json!({ "config": { "first_order": { "currency": "USD", "max": 1_000, "then": then } } });
     out.bind("risk", "default", "basic-risk", rules("deny")).await;
     let (status, told) = out.submit(json!({})).await;
@@ -26,7 +26,7 @@ async fn a_payment_that_looks_like_fraud_waits_for_a_person_who_denies_or_approv
     let path = format!("/api/v1/checkout/{session}");
     let review = format!("/api/v1/admin/checkouts/{session}/review");
     let body = submit_body(&session, "PM-001");
-    for decision in ["deny", "approve"] {
+    for decision in ["deny", "nobody", "approve"] {
         let (status, told) = out.shop.call("POST", SUBMIT, Some(&body)).await;
         assert_eq!((status, &told["status"]), (202, &json!("under_review")), "{told}");
         let stock = out.read("/api/v1/admin/inventory?sku=SKU-ABC-001").await;
@@ -35,9 +35,16 @@ async fn a_payment_that_looks_like_fraud_waits_for_a_person_who_denies_or_approv
         let said = json!({ "decision": decision, "why": "called the shopper" });
         let merely_admin = token("bob", "admin");
         assert_eq!(out.shop.as_other(&merely_admin, "POST", &review, Some(&said)).await.0, 403);
-        out.done("POST", &review, said).await;
-        if decision == "deny" {
-            let seen = out.until(&path, |seen| seen["problem"]["code"] == "payment-denied").await;
+        match decision {
+            "nobody" => out.shop.restart_ahead(DAY_S + 60),
+            _ => drop(out.done("POST", &review, said).await),
+        }
+        if decision != "approve" {
+            let seen = out
+                .until(&path, |seen| {
+                    seen["problem"]["code"] == "payment-denied" && seen["status"] != "under_review"
+                })
+                .await;
             assert!(!seen.to_string().contains("first"), "{seen}");
             assert_eq!(out.look("/api/v1/orders").await["orders"], json!([]));
         }
@@ -81,14 +88,14 @@ async fn a_saved_method_is_looked_at_before_it_pays_and_a_card_that_has_expired_
 }
 
 /// A provider's address behind which nobody listens at first, and then the simulator, as slowly as it is let.
-struct Gate {
-    origin: String,
+pub(super) struct Gate {
+    pub(super) origin: String,
     socket: TcpSocket,
     open: watch::Sender<bool>,
 }
 
 impl Gate {
-    fn shut() -> Gate {
+    pub(super) fn shut() -> Gate {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
         let origin = format!("http://{}", socket.local_addr().expect("its address"));
@@ -96,7 +103,7 @@ impl Gate {
     }
 
     /// Takes connections from now on, and hands on what comes once it is opened.
-    fn listen(self, to: &str) -> watch::Sender<bool> {
+    pub(super) fn listen(self, to: &str) -> watch::Sender<bool> {
         let listener = self.socket.listen(64).expect("nobody else has the port");
         tokio::spawn(Gate::serve(
             listener,
