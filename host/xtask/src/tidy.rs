@@ -126,7 +126,7 @@ fn one_room_words(workspace: &Value, files: &[PathBuf]) -> Result<Vec<String>> {
         if place.starts_with(NOT_READ) {
             continue;
         }
-        let text = std::fs::read_to_string(&file).with_context(|| format!("read {}", place.display()))?;
+        let text = std::fs::read_to_string(file).with_context(|| format!("read {}", place.display()))?;
         for (number, line) in text.lines().enumerate() {
             let code = line.split("//").next().unwrap_or_default();
             for (word, rooms) in ONE_ROOM {
