@@ -171,12 +171,12 @@ impl Outside {
         order
     }
 
-    /// The parcels of an order, when all of them are booked.
-    async fn parcels(&self, order: &Value) -> Vec<Value> {
+    /// The parcels of an order, when there are so many and all of them are booked.
+    async fn parcels(&self, order: &Value, count: usize) -> Vec<Value> {
         let path = format!("/api/v1/admin/shipments?orderId={}", text(&order["orderId"]));
         let all = self.until(&path, |all| {
             let parcels = all["shipments"].as_array().expect("a list");
-            !parcels.is_empty() && parcels.iter().all(|one| one["status"] == "READY")
+            parcels.len() == count && parcels.iter().all(|one| one["status"] == "READY")
         });
         all.await["shipments"].as_array().expect("a list").clone()
     }

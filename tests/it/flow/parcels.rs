@@ -10,7 +10,7 @@ impl Outside {
     /// An order whose parcel is booked: where it is followed, and the parcel's id.
     async fn sent(&self) -> (String, String) {
         let order = self.buy(json!({})).await;
-        let shipment = text(&self.parcels(&order).await[0]["shipmentId"]);
+        let shipment = text(&self.parcels(&order, 1).await[0]["shipmentId"]);
         (format!("/api/v1/orders/{}/tracking", text(&order["orderId"])), shipment)
     }
 
@@ -110,7 +110,7 @@ async fn a_carrier_that_is_away_is_left_alone_keeps_no_order_back_and_books_when
 
     let origin = gate.origin.clone();
     gate.listen(&out.shop.simulator.url).send(true).expect("the gate is there");
-    let parcels = out.parcels(&order).await;
+    let parcels = out.parcels(&order, 1).await;
     assert_eq!((parcels.len(), out.shop.simulator.parcels().await.len()), (1, 1), "{parcels:?}");
     let all = out.read("/api/v1/admin/breakers").await;
     assert!(breaker(&all, "CLOSED").contains(&json!(origin)), "{all}");

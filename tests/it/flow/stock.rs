@@ -69,7 +69,7 @@ async fn an_order_leaves_the_warehouses_that_the_policy_says() {
             out.add(more).await;
         }
         let order = out.buy(json!({})).await;
-        let parcels = out.parcels(&order).await;
+        let parcels = out.parcels(&order, from.len()).await;
         let mut left: Vec<String> = parcels
             .iter()
             .map(|one| format!("{} {}", text(&one["warehouse"]), one["items"][0]["quantity"]))
