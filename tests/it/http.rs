@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use till_tests::Simulator;
-use till_tests::host::{Host, submit_body, token, token_for};
+use till_tests::host::{Host, MORE, submit_body, token, token_for};
 
 pub(crate) struct Shop {
     pub(crate) host: Host,
@@ -11,9 +11,15 @@ pub(crate) struct Shop {
 }
 
 pub(crate) async fn open() -> Shop {
+    open_with("").await
+}
+
+/// The same with more of the configuration.
+pub(crate) async fn open_with(more: &str) -> Shop {
     let simulator = Simulator::start();
     let folder = tempfile::tempdir().expect("a temporary folder");
     till_tests::template(folder.path(), &simulator.url).await;
+    std::fs::write(folder.path().join(MORE), more).expect("write the configuration");
     Shop { host: Host::start(folder.path(), None), simulator, folder }
 }
 
@@ -49,6 +55,11 @@ impl Shop {
     /// The same, to be ended at a point.
     pub(crate) fn restart_until(&mut self, point: &str) {
         self.host.restart_until(self.folder.path(), Some(point));
+    }
+
+    /// The same, so many seconds later.
+    pub(crate) fn restart_ahead(&mut self, seconds: u64) {
+        self.host.restart_ahead(self.folder.path(), seconds);
     }
 
     pub(crate) async fn alive(&self) {

@@ -1,11 +1,11 @@
-//! Traces, as a collector of the operator's takes them: from the request through the workflow to the component's call.
+//! What the host says of itself: a log of JSON, and traces from the request through the workflow to the component's call.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use till_tests::endpoint::Endpoint;
-use till_tests::host::{Host, MORE, submit_body, token};
+use till_tests::host::{Host, LOG, MORE, submit_body, token};
 use till_tests::{PATIENCE, Simulator};
 
 /// All spans that a collector took, by id.
@@ -79,5 +79,36 @@ async fn a_submit_is_traced_from_the_request_to_the_call_of_the_gateway() {
     }
     for secret in ["CUST-12345", "tok_visa", "Bearer"] {
         assert!(!text.contains(secret), "`{secret}` is in a trace");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_is_a_json_object_a_line_and_has_no_secret_in_it() {
+    let simulator = Simulator::start();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    till_tests::template(folder.path(), &simulator.url).await;
+    std::fs::write(folder.path().join(MORE), "log_format = \"json\"\n").expect("write the configuration");
+    let host = Host::start_telling(folder.path());
+    let shopper = token("CUST-12345", "");
+    let item = serde_json::json!({ "productId": "PROD-12345", "quantity": 2 });
+    host.call_as(&shopper, "POST", "/api/v1/cart/items", "", Some(&item)).await.expect("an answer");
+    let session = host.call("POST", "/api/v1/checkout/initiate", "", None).await.expect("an answer").1;
+    let submit = submit_body(session["checkoutSessionId"].as_str().expect("an id"), "PM-001");
+    let answer = host.call("POST", "/api/v1/checkout/submit", "", Some(&submit)).await.expect("an answer");
+    assert_eq!(answer.0, 201, "{}", answer.1);
+    host.ask_to_stop();
+    assert!(host.ended().await, "all of it is written");
+
+    let text = std::fs::read_to_string(folder.path().join(LOG)).expect("the log");
+    let lines: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+    for line in &lines {
+        assert!(line["timestamp"].is_string() && line["level"].is_string(), "{line}");
+        assert!(line["fields"]["message"].is_string() && line["target"].is_string(), "{line}");
+    }
+    let said = |message: &str| lines.iter().any(|line| line["fields"]["message"] == message);
+    assert!(said("publish") && said("stop: no new work is taken"), "{text}");
+    for secret in [shopper.as_str(), "tok_visa", till_tests::host::JWT_SECRET, "sk_sim"] {
+        assert!(!text.contains(secret), "`{secret}` is in the log");
     }
 }

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 /// Signs the tests' tokens.
 pub const JWT_SECRET: &str = "till-test-secret-till-test-secret";
 
+/// The file of the folder that the host's log goes to.
+pub const LOG: &str = "host.log";
+
 /// A file of the folder with more of the configuration, for tests that need it.
 pub const MORE: &str = "more.toml";
 
@@ -36,9 +39,19 @@ impl Host {
         Host::start_with(folder, crash_at.map(|point| ("TILL_CRASH_AT", point)))
     }
 
+    /// Starts it so many seconds ahead of the machine's clock.
+    pub fn start_ahead(folder: &Path, seconds: u64) -> Host {
+        Host::start_with(folder, Some(("TILL_CLOCK_AHEAD_S", &seconds.to_string())))
+    }
+
     /// Starts it so that parts of a checkout's answer fail (`loyalty`) or never come (`loyalty:hangs`).
     pub fn start_failing(folder: &Path, parts: &str) -> Host {
         Host::start_with(folder, Some(("TILL_FAIL_AT", parts)))
+    }
+
+    /// Starts it so that its log tells more than errors.
+    pub fn start_telling(folder: &Path) -> Host {
+        Host::start_with(folder, Some(("RUST_LOG", "info")))
     }
 
     fn start_with(folder: &Path, plan: Option<(&str, &str)>) -> Host {
@@ -50,13 +63,10 @@ impl Host {
             base64::Engine::encode(&base64::engine::general_purpose::STANDARD, crate::SECRETS_KEY)
         );
         std::fs::write(&config, text).expect("write the configuration");
+        let log = std::fs::File::create(folder.join(LOG)).expect("a file for the log");
         let mut command = Command::new(binary());
         command.arg("--config").arg(&config).args(["serve", "--listen", "127.0.0.1:0", "--database"]);
-        command
-            .arg(folder.join("till.db"))
-            .env("RUST_LOG", "error")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
+        command.arg(folder.join("till.db")).env("RUST_LOG", "error").stdout(Stdio::piped()).stderr(log);
         if let Some((name, value)) = plan {
             command.env(name, value);
         }
@@ -154,6 +164,13 @@ impl Host {
         *self = Host::start(folder, crash_at);
     }
 
+    /// The same; the new process is so many seconds ahead of the machine's clock.
+    pub fn restart_ahead(&mut self, folder: &Path, seconds: u64) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        *self = Host::start_ahead(folder, seconds);
+    }
+
     /// SIGTERM: it finishes what runs, and ends.
     pub fn ask_to_stop(&self) {
         let asked = Command::new("kill").arg(self.process.id().to_string()).status();
@@ -186,9 +203,12 @@ impl Drop for Host {
     }
 }
 
-/// Mints a token for an hour.
+/// Ten years: longer than any test goes ahead of the clock.
+const TOKEN_TTL_S: i64 = 10 * 365 * 24 * 3_600;
+
+/// Mints a token that outlives every clock of the tests.
 pub fn token(customer: &str, scope: &str) -> String {
-    token_for("demo", customer, scope, 3_600)
+    token_for("demo", customer, scope, TOKEN_TTL_S)
 }
 
 /// Mints a token of any merchant and lifetime; below zero it has expired.

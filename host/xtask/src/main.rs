@@ -3,6 +3,7 @@
 //! Start reading at [`Task`]. Each task prints what it does and fails with what to do about it.
 
 mod cargo;
+mod flow;
 mod guests;
 mod postgres;
 mod scripts;
@@ -48,7 +49,7 @@ enum Task {
         /// Only tests whose name contains this.
         filter: Option<String>,
     },
-    /// Checks what the compiler does not: who may know whom, one-room words, licences.
+    /// Checks what the compiler does not: who may know whom, one-room words, tests of the flow, licences.
     Tidy,
     /// Writes generated documents anew.
     Docs,

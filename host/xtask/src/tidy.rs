@@ -1,11 +1,11 @@
-//! What the compiler does not check: who may know whom, words that belong to one room, licences.
+//! What the compiler does not check: who may know whom, words that belong to one room, tests of the flow, licences.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use crate::cargo;
+use crate::{cargo, flow};
 
 /// Which rooms a room may know. `till` (the binary) and the tests may know all.
 const EDGES: &[(&str, &[&str])] = &[
@@ -58,7 +58,12 @@ const LICENCES: &[&str] = &[
 pub fn check() -> Result<()> {
     let workspace = cargo::metadata(false)?;
     let mut wrong = edges(&workspace);
-    wrong.extend(one_room_words(&workspace)?);
+    let mut files = Vec::new();
+    for folder in ["host", "components", "tests"] {
+        sources(&cargo::root().join(folder), &mut files)?;
+    }
+    wrong.extend(one_room_words(&workspace, &files)?);
+    wrong.extend(flow::wrong(&files)?);
     let all = cargo::metadata(true)?;
     wrong.extend(licences(&all));
     for line in &wrong {
@@ -103,7 +108,7 @@ fn dependencies(package: &Value) -> impl Iterator<Item = &str> {
     package["dependencies"].as_array().into_iter().flatten().filter_map(|d| d["name"].as_str())
 }
 
-fn one_room_words(workspace: &Value) -> Result<Vec<String>> {
+fn one_room_words(workspace: &Value, files: &[PathBuf]) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     for package in cargo::packages(workspace) {
         let folder = cargo::folder(package);
@@ -116,16 +121,12 @@ fn one_room_words(workspace: &Value) -> Result<Vec<String>> {
             }
         }
     }
-    let mut files = Vec::new();
-    for folder in ["host", "components", "tests"] {
-        sources(&cargo::root().join(folder), &mut files)?;
-    }
     for file in files {
         let place = file.strip_prefix(cargo::root())?.to_owned();
         if place.starts_with(NOT_READ) {
             continue;
         }
-        let text = std::fs::read_to_string(&file).with_context(|| format!("read {}", place.display()))?;
+        let text = std::fs::read_to_string(file).with_context(|| format!("read {}", place.display()))?;
         for (number, line) in text.lines().enumerate() {
             let code = line.split("//").next().unwrap_or_default();
             for (word, rooms) in ONE_ROOM {

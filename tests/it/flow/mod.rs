@@ -1,15 +1,24 @@
 //! The whole flow as people outside see it: the shopper's page and app, the shopper's mail and phone, the merchant's
 //! endpoint and figures. The real binary, a payment provider, a carrier, a mail server and a provider of text messages.
 
+mod giving;
+mod learning;
+mod parcels;
+mod paying;
+mod shopping;
+mod stock;
+mod telling;
+
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
 use serde_json::{Value, json};
 use till_tests::endpoint::Endpoint;
-use till_tests::host::{MORE, submit_body, token};
+use till_tests::host::{submit_body, token};
 use till_tests::smtp::MailSink;
 use till_tests::{CUSTOMER, MERCHANT, PATIENCE};
 
-use crate::http::{Shop, open};
+use crate::http::{Shop, open, open_with};
 use crate::socket;
 
 const PHONE: &str = "+14155550123";
@@ -25,15 +34,13 @@ struct Outside {
 
 impl Outside {
     async fn open() -> Outside {
-        let (mut shop, mail) = (open().await, MailSink::open().await);
-        let (phone, hooks) = (Endpoint::open().await, Endpoint::open().await);
+        let (mail, phone, hooks) = (MailSink::open().await, Endpoint::open().await, Endpoint::open().await);
         let smtp = format!(
             "[smtp]\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\ndomain = \"till.example\"\n",
             mail.port
         );
-        std::fs::write(shop.folder.path().join(MORE), smtp).expect("write the configuration");
-        shop.restart();
-        let admin = token("ann", "admin");
+        let shop = open_with(&smtp).await;
+        let admin = token("ann", "admin operator");
         let mut out = Outside { shop, admin, mail, phone, hooks, secret: String::new() };
         let (_, mut settings) = out.admin("GET", "/api/v1/admin/settings", None).await;
         settings["notifications"] = json!({
@@ -83,6 +90,19 @@ impl Outside {
         }
     }
 
+    /// The same for a shopper's request that is to be answered so.
+    async fn until_answered(&self, wanted: u16, method: &str, path: &str, body: Option<&Value>) -> Value {
+        let begun = Instant::now();
+        loop {
+            let (status, answer) = self.shop.call(method, path, body).await;
+            if status == wanted {
+                return answer;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{path}: {status} {answer}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Kinds told in the app, sorted.
     async fn told(&self) -> Vec<String> {
         let list = self.look("/api/v1/notifications?limit=50").await;
@@ -101,12 +121,101 @@ impl Outside {
         }
         ids.into_values().collect()
     }
+
+    /// Whatever the administrator reads.
+    async fn read(&self, path: &str) -> Value {
+        let (status, answer) = self.admin("GET", path, None).await;
+        assert_eq!(status, 200, "{path}: {answer}");
+        answer
+    }
+
+    /// What a shopper sends and is taken.
+    async fn send(&self, method: &str, path: &str, body: Value) -> Value {
+        let (status, answer) = self.shop.call(method, path, Some(&body)).await;
+        assert!((200..300).contains(&status), "{method} {path}: {answer}");
+        answer
+    }
+
+    /// Changes a setting.
+    async fn set(&self, name: &str, value: Value) {
+        let mut settings = self.read("/api/v1/admin/settings").await;
+        settings[name] = value;
+        self.done("PUT", "/api/v1/admin/settings", settings).await;
+    }
+
+    /// Uses a component of the repository from the next checkout on.
+    async fn bind(&self, slot: &str, name: &str, guest: &str, more: Value) {
+        let wasm = base64::engine::general_purpose::STANDARD.encode(till_tests::guest(guest));
+        let mut push = json!({ "slot": slot, "name": name, "wasmBase64": wasm });
+        put_all(&mut push, &more);
+        self.done("POST", "/api/v1/admin/components", push).await;
+    }
+
+    /// Puts so many headphones into the cart.
+    async fn add(&self, quantity: u32) -> Value {
+        let item = json!({ "productId": "PROD-12345", "quantity": quantity });
+        self.send("POST", "/api/v1/cart/items", item).await
+    }
+
+    /// A session of two headphones, submitted so.
+    async fn submit(&self, with: Value) -> (u16, Value) {
+        let mut body = submit_body(&self.shop.session().await, "PM-001");
+        put_all(&mut body, &with);
+        self.shop.call("POST", "/api/v1/checkout/submit", Some(&body)).await
+    }
+
+    /// The same; it is bought.
+    async fn buy(&self, with: Value) -> Value {
+        let (status, order) = self.submit(with).await;
+        assert_eq!((status, &order["status"]), (201, &json!("CONFIRMED")), "{order}");
+        order
+    }
+
+    /// The parcels of an order, when there are so many and all of them are booked.
+    async fn parcels(&self, order: &Value, count: usize) -> Vec<Value> {
+        let path = format!("/api/v1/admin/shipments?orderId={}", text(&order["orderId"]));
+        let all = self.until(&path, |all| {
+            let parcels = all["shipments"].as_array().expect("a list");
+            parcels.len() == count && parcels.iter().all(|one| one["status"] == "READY")
+        });
+        all.await["shipments"].as_array().expect("a list").clone()
+    }
+
+    /// Waits for something that no route tells.
+    async fn when(&self, what: &str, so: impl Fn(&Outside) -> bool) {
+        let begun = Instant::now();
+        while !so(self) {
+            assert!(begun.elapsed() < PATIENCE, "{what}: {:?}", self.events());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// How often an event of this name was told.
+    fn heard(&self, topic: &str) -> usize {
+        self.events().iter().filter(|known| *known == topic).count()
+    }
+}
+
+fn put_all(body: &mut Value, more: &Value) {
+    for (name, value) in more.as_object().expect("fields") {
+        body[name] = value.clone();
+    }
 }
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("a text: {value}")).to_owned()
 }
 
+const DAY_S: u64 = 24 * 3_600;
+
+/// A time so many seconds from now by the machine's clock, as it is written.
+#[expect(clippy::disallowed_methods, reason = "the host under test goes by the wall clock")]
+fn from_now(seconds: u64) -> String {
+    let ahead = jiff::SignedDuration::from_secs(i64::try_from(seconds).expect("some days"));
+    (jiff::Timestamp::now() + ahead).to_string()
+}
+
+/// All days, for reports.
 const DAYS: &str = "from=2000-01-01&to=2999-12-31";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -241,137 +350,4 @@ async fn a_host_that_is_asked_to_stop_answers_what_it_has_begun_and_ends_well() 
     let Shop { host, simulator, folder } = shop;
     assert!(host.ended().await, "it ends well");
     drop((simulator, folder));
-}
-
-impl Outside {
-    /// Changes settings, which hold at once after a restart.
-    async fn set(&mut self, name: &str, value: Value) {
-        let (_, mut settings) = self.admin("GET", "/api/v1/admin/settings", None).await;
-        settings[name] = value;
-        self.done("PUT", "/api/v1/admin/settings", settings).await;
-        self.shop.restart();
-    }
-
-    /// A session of two headphones, submitted so.
-    async fn submit(&self, with: Value) -> (u16, Value) {
-        let mut body = submit_body(&self.shop.session().await, "PM-001");
-        for (name, value) in with.as_object().expect("fields") {
-            body[name] = value.clone();
-        }
-        self.shop.call("POST", "/api/v1/checkout/submit", Some(&body)).await
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_gift_card_pays_its_part_and_a_bulk_code_works_once() {
-    let out = Outside::open().await;
-    let card = out.done("POST", "/api/v1/admin/gift-cards", json!({ "amount": 25.00 })).await;
-    let code = json!({ "code": card["code"] });
-    let balance = async || {
-        let (status, told) = out.shop.call("POST", "/api/v1/gift-cards/balance", Some(&code)).await;
-        assert_eq!(status, 200, "{told}");
-        told["available"].to_string()
-    };
-    assert_eq!(balance().await, "25.0");
-    let codes = "/api/v1/admin/promotions/summer-2024/codes";
-    out.done("POST", codes, json!({ "count": 1, "code": "SUMMER2024" })).await;
-    let (_, made) = out.admin("GET", codes, None).await;
-    let unique = text(&made["codes"][0]["code"]);
-
-    let (status, order) =
-        out.submit(json!({ "giftCards": [card["code"]], "promotionCodes": [unique] })).await;
-    assert_eq!(status, 201, "{order}");
-    assert!(order.to_string().contains("451.59"), "476.59 less the card's 25 are due: {order}");
-    assert_eq!(balance().await, "0.0");
-    let (_, used) = out.admin("GET", codes, None).await;
-    assert_eq!((&used["codes"][0]["used"], &used["codes"][0]["uses"]), (&json!(1), &json!(1)), "{used}");
-    assert_eq!(out.shop.simulator.taken().await, 45_159);
-
-    let (status, again) = out.submit(json!({ "promotionCodes": [unique] })).await;
-    assert!(status >= 400, "a code that is used up is refused: {again}");
-    assert_eq!(out.shop.simulator.taken().await, 45_159);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn points_are_earned_corrected_and_taken_back_once() {
-    let out = Outside::open().await;
-    let points = async || out.look("/api/v1/loyalty").await["availablePoints"].as_i64().expect("points");
-    let before = points().await;
-    let (status, order) = out.submit(json!({ "loyaltyPointsToUse": 500 })).await;
-    assert_eq!(status, 201, "{order}");
-    let after = points().await;
-    assert!(after > before - 500, "points are earned: {before} {after}");
-    let path = format!("/api/v1/admin/customers/{CUSTOMER}/points");
-    out.done("POST", &path, json!({ "delta": 7, "reason": "a late parcel" })).await;
-    assert_eq!(points().await, after + 7);
-    let path = format!("/api/v1/admin/orders/{}/points-reversal", text(&order["orderId"]));
-    for _ in 0..2 {
-        let (status, told) = out.admin("POST", &path, None).await;
-        assert!(status < 300, "{told}");
-        assert_eq!(points().await, before + 7, "earned are gone, used are back, once");
-    }
-    let ledger = out.look("/api/v1/loyalty/entries").await;
-    let sum: i64 =
-        ledger["entries"].as_array().expect("rows").iter().filter_map(|row| row["points"].as_i64()).sum();
-    assert_eq!(sum, 7, "the ledger tells every change since: {ledger}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn stock_that_gets_low_is_told_and_a_cart_is_told_what_is_left() {
-    let out = Outside::open().await;
-    let put = "/api/v1/admin/stock/SKU-ABC-001/US-WEST-01";
-    out.done("PUT", put, json!({ "onHand": 4 })).await;
-    out.done("PUT", "/api/v1/admin/inventory/thresholds/SKU-ABC-001", json!({ "lowAt": 3 })).await;
-    let (status, order) = out.submit(json!({})).await;
-    assert_eq!(status, 201, "{order}");
-    let begun = Instant::now();
-    while !out.events().contains(&"inventory.low".to_owned()) {
-        assert!(begun.elapsed() < PATIENCE, "{:?}", out.events());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    let moves = "/api/v1/admin/inventory/movements?sku=SKU-ABC-001";
-    let (_, ledger) = out.admin("GET", moves, None).await;
-    assert!(ledger.to_string().contains(&text(&order["orderId"])), "{ledger}");
-
-    // Two are in the cart, one is left.
-    let item = json!({ "productId": "PROD-12345", "quantity": 2 });
-    assert_eq!(out.shop.call("POST", "/api/v1/cart/items", Some(&item)).await.0, 200);
-    out.done("PUT", put, json!({ "onHand": 1 })).await;
-    let (_, told) = out.shop.call("POST", "/api/v1/cart/validate", None).await;
-    assert_eq!(told["warnings"][0]["message"], "Only 1 items available", "{told}");
-    assert_eq!(told["updatedItems"][0]["quantity"], 1, "{told}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_customer_who_calls_too_often_waits_and_a_guests_cart_comes_along() {
-    let mut out = Outside::open().await;
-    let guest = token("guest_1", "");
-    let item = json!({ "productId": "PROD-12345", "quantity": 1 });
-    assert_eq!(out.shop.as_other(&guest, "POST", "/api/v1/cart/items", Some(&item)).await.0, 200);
-    let (status, merged) =
-        out.shop.call("POST", "/api/v1/cart/merge", Some(&json!({ "guestToken": guest }))).await;
-    assert_eq!((status, &merged["cart"]["items"][0]["quantity"]), (200, &json!(1)), "{merged}");
-
-    out.set("rate", json!({ "requests": 3, "window_s": 600 })).await;
-    for _ in 0..3 {
-        assert_eq!(out.shop.call("GET", "/api/v1/cart", None).await.0, 200);
-    }
-    let (status, told) = out.shop.call("GET", "/api/v1/cart", None).await;
-    assert_eq!((status, &told["code"]), (429, &json!("rate-limited")), "{told}");
-    assert_eq!(out.shop.as_other(&guest, "GET", "/api/v1/cart", None).await.0, 200, "nobody else waits");
-    out.look("/api/v1/orders").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_is_away_trips_the_breaker_and_nothing_is_charged() {
-    let mut out = Outside::open().await;
-    out.set("breaker", json!({ "threshold": 1, "cool_down_s": 600 })).await;
-    out.shop.simulator.stop();
-    let (status, told) = out.submit(json!({})).await;
-    assert!(status >= 400, "{told}");
-    let (_, seen) = out.admin("GET", "/api/v1/admin/breakers", None).await;
-    assert_eq!(seen["breakers"][0]["state"], "OPEN", "{seen}");
-    let stock = out.look("/api/v1/inventory/SKU-ABC-001").await;
-    assert!(!stock.to_string().contains("\"held\":2"), "nothing is held: {stock}");
-    assert_eq!(out.look("/api/v1/cart").await["cart"]["items"][0]["quantity"], 2, "the cart is kept");
 }
