@@ -11,8 +11,15 @@ const TABLE: &str = "docs/flow.md";
 /// Tests of this folder are named with their module, all others by their name alone.
 const WHOLE_SHOP: &str = "tests/it";
 /// How a test of that folder starts `till serve` as a process.
-const STARTS: [&str; 6] =
-    ["Host::start", "Outside::open(", "= open(", "= open_with(", "= failing(", " matrix("];
+const STARTS: [&str; 7] = [
+    "Host::start",
+    "Outside::open(",
+    "= open(",
+    "= open_with(",
+    "= failing(",
+    "= international(",
+    " matrix(",
+];
 
 /// Names of tests, and whether each sees the real binary from outside.
 type Tests = BTreeMap<String, bool>;
