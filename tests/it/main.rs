@@ -23,6 +23,7 @@ mod flow;
 mod fulfilment;
 mod gift_cards;
 mod hostile;
+mod hosts;
 mod http;
 mod inventory;
 mod kit;

@@ -13,6 +13,9 @@ pub const JWT_SECRET: &str = "till-test-secret-till-test-secret";
 /// The file of the folder that the host's log goes to.
 pub const LOG: &str = "host.log";
 
+/// A file of the folder with the URL of a database elsewhere; without it the database is `till.db` beside it.
+pub const DATABASE: &str = "database.url";
+
 /// A file of the folder with more of the configuration, for tests that need it.
 pub const MORE: &str = "more.toml";
 
@@ -66,7 +69,12 @@ impl Host {
         let log = std::fs::File::create(folder.join(LOG)).expect("a file for the log");
         let mut command = Command::new(binary());
         command.arg("--config").arg(&config).args(["serve", "--listen", "127.0.0.1:0", "--database"]);
-        command.arg(folder.join("till.db")).env("RUST_LOG", "error").stdout(Stdio::piped()).stderr(log);
+        let elsewhere = std::fs::read_to_string(folder.join(DATABASE)).map(PathBuf::from);
+        command
+            .arg(elsewhere.unwrap_or_else(|_| folder.join("till.db")))
+            .env("RUST_LOG", "error")
+            .stdout(Stdio::piped())
+            .stderr(log);
         if let Some((name, value)) = plan {
             command.env(name, value);
         }
@@ -173,7 +181,21 @@ impl Host {
 
     /// SIGTERM: it finishes what runs, and ends.
     pub fn ask_to_stop(&self) {
-        let asked = Command::new("kill").arg(self.process.id().to_string()).status();
+        self.signal("-TERM");
+    }
+
+    /// SIGSTOP: it stands still, as a machine does that swaps or is moved, and does not know it.
+    pub fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// SIGCONT: it goes on where it was.
+    pub fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let asked = Command::new("kill").args([signal, &self.process.id().to_string()]).status();
         assert!(asked.expect("the command `kill`").success(), "the host runs");
     }
 

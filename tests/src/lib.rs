@@ -24,7 +24,7 @@ pub use faults::{Faults, FaultySteps, How, Ran};
 pub use mailbox::{Letter, Mailbox};
 use serde_json::{Map, Value, json};
 pub use simulator::Simulator;
-pub use template::{rupee_template, template};
+pub use template::{rupee_template, template, template_on};
 use till_commerce::cart::NewItem;
 use till_commerce::catalog::{Customer, Product, SavedAddress, SavedMethod};
 use till_commerce::checkout::Order;

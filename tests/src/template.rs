@@ -31,6 +31,12 @@ fn demo(name: &str) -> Value {
 
 /// Writes `till.db` into `folder`: the shop of `host/demo/seed.json` with the real components.
 pub async fn template(folder: &Path, simulator: &str) {
+    let path = folder.join("till.db");
+    template_on(path.to_str().expect("utf-8"), simulator).await;
+}
+
+/// The same into an empty database.
+pub async fn template_on(database: &str, simulator: &str) {
     const SECRETS: &[&str] = &["api_key", "webhook"];
     let gateway = json!({ "base_url": simulator, "request_time_max_ms": 1_000 });
     let bound: [Bind; 6] = [
@@ -41,7 +47,7 @@ pub async fn template(folder: &Path, simulator: &str) {
         (Slot::PaymentGateway, "default", "sim-gateway", gateway.clone(), SECRETS),
         (Slot::Carrier, "default", "sim-carrier", gateway, SECRETS),
     ];
-    plant(folder, simulator, seed(), &bound).await;
+    plant(database, simulator, seed(), &bound).await;
 }
 
 /// Writes `till.db` into `folder`: a shop in India, paid in rupees through Razorpay by its methods of that kind; of any
@@ -80,12 +86,12 @@ pub async fn rupee_template(folder: &Path, simulator: &str, capture: &str) {
         (Slot::PaymentGateway, "razorpay", "razorpay-gateway", gateway, RAZORPAY),
         (Slot::Carrier, "default", "sim-carrier", other, SECRETS),
     ];
-    plant(folder, simulator, seed, &bound).await;
+    let path = folder.join("till.db");
+    plant(path.to_str().expect("utf-8"), simulator, seed, &bound).await;
 }
 
-async fn plant(folder: &Path, simulator: &str, seed: Value, bound: &[Bind]) {
-    let path = folder.join("till.db");
-    let store = Arc::new(Store::open(&Options::new(path.to_str().expect("utf-8"))).await.expect("open"));
+async fn plant(database: &str, simulator: &str, seed: Value, bound: &[Bind]) {
+    let store = Arc::new(Store::open(&Options::new(database)).await.expect("open"));
     let merchant = seed["merchant"].as_str().expect("a merchant").to_owned();
     let mut settings: Settings = serde_json::from_value(seed["settings"].clone()).expect("settings");
     settings.rate.requests = 0; // Tests call more often than people do; the one about this sets it.

@@ -528,7 +528,8 @@ impl Settings {
             Some(PointsWorth { minor_per_point, earned_per_major, earning_step }) => {
                 points = PointsSettings { minor_per_point, earned_per_major, earning_step, ..points };
             }
-            None => points.enabled = false,
+            // Worth nothing, whoever shows it.
+            None => points = PointsSettings { enabled: false, minor_per_point: 0, ..points },
         }
         Some(Settings { currency, points, ..self.clone() })
     }

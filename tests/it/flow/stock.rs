@@ -85,8 +85,8 @@ async fn an_order_leaves_the_warehouses_that_the_policy_says() {
 async fn stock_that_gets_low_is_told_and_a_cart_is_told_what_is_left() {
     let out = Outside::open().await;
     let put = "/api/v1/admin/stock/SKU-ABC-001/US-WEST-01";
-    out.done("PUT", put, json!({ "onHand": 4 })).await;
     out.done("PUT", "/api/v1/admin/inventory/thresholds/SKU-ABC-001", json!({ "lowAt": 3 })).await;
+    out.done("PUT", put, json!({ "onHand": 4 })).await;
     let (status, order) = out.submit(json!({})).await;
     assert_eq!(status, 201, "{order}");
     out.when("low stock is told", |out| out.heard("inventory.low") == 1).await;
