@@ -131,6 +131,26 @@ async fn a_product_is_sold_where_it_has_a_price_and_a_cart_changes_its_currency_
     dollars["currency"] = json!("USD");
     problem(&shop.call("POST", "/api/v1/cart/items", Some(&dollars)).await, 422, "PUT /api/v1/cart/currency");
 
+    // Emptied and put into another currency, it is what it says.
+    for code in ["USD", "EUR"] {
+        let cart = look(&shop, "/api/v1/cart").await;
+        for line in cart["cart"]["items"].as_array().expect("lines") {
+            let path = format!("/api/v1/cart/items/{}", line["id"].as_str().expect("an id"));
+            assert_eq!(shop.call("DELETE", &path, None).await.0, 200);
+        }
+        assert_eq!(put(code).await.1["cart"]["totals"]["currency"], code);
+        let (_, cart) = shop.call("POST", "/api/v1/cart/items", Some(&item("LICENCE"))).await;
+        assert_eq!(cart["cart"]["totals"]["currency"], code, "{cart}");
+        assert_eq!(look(&shop, "/api/v1/cart").await["cart"]["totals"]["currency"], code);
+    }
+    // A merchant looks at the catalog by another currency, and sees it as it is kept.
+    let (_, kept) = shop.as_other(&admin(), "GET", "/api/v1/admin/products?currency=EUR", None).await;
+    assert_eq!(
+        (&kept["products"][0]["id"], &kept["products"][0]["currency"]),
+        (&json!("LICENCE"), &json!("USD"))
+    );
+    assert_eq!(kept["products"].as_array().map(Vec::len), Some(1), "{kept}");
+
     // Points are worth nothing told in euros: none are used, none earned.
     let (_, session) = shop.call("POST", "/api/v1/checkout/initiate", None).await;
     let mut submit = submit_body(session["checkoutSessionId"].as_str().expect("an id"), "PM-001");

@@ -2,7 +2,7 @@
 
 use crate::api::{List, Order, Payment, Trouble, ask};
 use crate::bindings::exports::till::checkout::payment_gateway_api::{
-    Absence, Attempt, FindOutcome, FindRequest, FindResult, PaymentState, Snapshot,
+    Absence, Attempt, FindOutcome, FindRequest, FindResult, Operation, PaymentState, Snapshot,
 };
 use crate::bindings::till::checkout::types::Money;
 use crate::config::Config;
@@ -36,7 +36,18 @@ fn look(attempt: &Attempt, config: &Config, now_ms: u64, send: Send<'_>) -> Resu
             }
         },
     };
-    Ok(snapshot(attempt, config, &order, &payments(&order, None, send)?))
+    let found = snapshot(attempt, config, &order, &payments(&order, None, send)?);
+    let reserved =
+        matches!(&found, FindOutcome::Found(snapshot) if snapshot.state == PaymentState::Authorized);
+    if attempt.operation == Operation::Capture
+        && reserved
+        && !config.is_settled(attempt.first_sent_ms, now_ms)
+    {
+        // Sent again while the first request is being carried out it would be refused.
+        let text = "the payment is authorized; the capture may still be under way";
+        return Ok(FindOutcome::Unknown(text.to_owned()));
+    }
+    Ok(found)
 }
 
 /// The order that was made under the attempt's key. Where an answer was lost and the order made twice, the first one:

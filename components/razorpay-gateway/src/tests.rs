@@ -196,6 +196,22 @@ fn found(references: &[(&str, &str)], now_ms: u64, answers: &[(u16, Value)]) -> 
 }
 
 #[test]
+fn a_capture_that_may_be_under_way_is_waited_for() {
+    let look = |now_ms: u64| {
+        let payments = json!({ "items": [payment("authorized", 49_900, "order_1")] });
+        let provider = Provider::of(&[(200, payments)]);
+        let attempt = Attempt {
+            operation: Operation::Capture,
+            ..attempt("reserve", &[(ORDER, "order_1"), (PAYMENT, "pay_1")])
+        };
+        find::find(&FindRequest { attempt }, &config(), now_ms, &|sent| provider.send(sent)).outcome
+    };
+    assert!(matches!(look(2_000), FindOutcome::Unknown(_)), "sent again now it would be refused");
+    let settled = look(1_000_000);
+    assert!(matches!(&settled, FindOutcome::Found(s) if s.state == PaymentState::Authorized), "{settled:?}");
+}
+
+#[test]
 fn an_order_is_found_by_its_receipt_and_its_money_by_its_payments() {
     let orders = |amount: i64| json!({ "items": [{ "id": "order_1", "amount": amount, "currency": "INR", "receipt": "k", "status": "created" }] });
     let none = json!({ "items": [] });

@@ -369,9 +369,9 @@ pub async fn set_currency(
     expected: Option<i64>,
     now_us: i64,
 ) -> Result<Cart, CartError> {
-    let settings = offered(currency, settings)?;
-    let mut cart = current(tx, merchant, customer, &settings).await?;
+    let mut cart = current(tx, merchant, customer, settings).await?;
     expect(&cart, expected)?;
+    let settings = offered(currency, settings)?;
     if cart.currency == currency && !cart.id.is_empty() {
         return Ok(cart);
     }

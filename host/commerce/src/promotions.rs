@@ -81,5 +81,6 @@ fn campaign(row: CampaignRow, settings: &Settings, now_us: i64) -> Result<Campai
     } else {
         None
     };
-    Ok(CampaignInput { id: row.id, promotions: parse(&row.promotions)?, refused, left })
+    let foreign = row.currency != settings.currency.code();
+    Ok(CampaignInput { id: row.id, promotions: parse(&row.promotions)?, refused, left, foreign })
 }

@@ -10,7 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use till_engine::ports::{StoreError, TxJob};
 
 use crate::tx::{Conn, Tx};
-use crate::{Counts, Options, schema, unavailable};
+use crate::{Counts, OUTGROWN, Options, schema, unavailable};
 
 /// Runs of one transaction before its loss is told to the caller.
 const RUNS_MAX: u32 = 10;
@@ -35,6 +35,11 @@ impl Postgres {
         // Two hosts may start at once: the schema is made by one of them at a time.
         tx.plain("SELECT pg_advisory_lock(84154145)").await?;
         tx.plain("SET client_min_messages = warning").await?;
+        for (once, now) in OUTGROWN {
+            if tx.plain(once).await.is_ok() {
+                tx.plain(now).await?;
+            }
+        }
         for statement in schema("BIGINT", "BYTEA", "", "") {
             tx.plain(Box::leak(statement.into_boxed_str())).await?;
         }

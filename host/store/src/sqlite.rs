@@ -18,7 +18,7 @@ use till_engine::ports::{StoreError, TxJob};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::tx::{self, Conn, Tx};
-use crate::{Counts, Options, schema, unavailable};
+use crate::{Counts, OUTGROWN, Options, schema, unavailable};
 
 /// Most transactions in one commit. Past 32 the cost of each statement limits, not the sync; more would
 /// only make the first ones wait.
@@ -58,6 +58,11 @@ impl Sqlite {
         let path = PathBuf::from(path.unwrap_or(&options.url));
         let lock = lock(&path)?;
         let writer = connect(&path, OpenFlags::default())?;
+        for (once, now) in OUTGROWN {
+            if tx::plain(&writer, once).is_ok() {
+                tx::plain(&writer, now)?;
+            }
+        }
         for statement in schema("INTEGER", "BLOB", " STRICT, WITHOUT ROWID", " STRICT") {
             tx::plain(&writer, &statement)?;
         }

@@ -97,11 +97,17 @@ impl Tx {
 
     fn failed(&mut self, sql: &str, error: &sqlx::Error) -> StoreError {
         let code = error.as_database_error().and_then(|e| e.code().map(|c| c.into_owned()));
-        if matches!(code.as_deref(), Some("40001" | "40P01")) {
-            self.again = true;
-            return StoreError::Again(error.to_string());
+        match code.as_deref() {
+            Some("40001" | "40P01") => {
+                self.again = true;
+                StoreError::Again(error.to_string())
+            }
+            // Data that does not fit, or is too much (classes 22 and 54): the same statement would fail again.
+            Some(code) if code.starts_with("22") || code.starts_with("54") => {
+                StoreError::Corrupt(told(sql, error))
+            }
+            _ => StoreError::Unavailable(told(sql, error)),
         }
-        broken(sql, error)
     }
 
     /// Runs a statement; gives the number of rows it touched.
@@ -164,9 +170,20 @@ impl Tx {
 }
 
 /// `INSERT INTO wf_inbox …: disk I/O error`: the head of the statement and what the driver says.
-fn broken(sql: &str, error: &dyn std::fmt::Display) -> StoreError {
+fn told(sql: &str, error: &dyn std::fmt::Display) -> String {
     let head: String = sql.split_whitespace().take(4).collect::<Vec<_>>().join(" ");
-    StoreError::Unavailable(format!("{head}: {error}"))
+    format!("{head}: {error}")
+}
+
+/// What SQLite says. Data that does not fit fails again with the same statement.
+fn broken(sql: &str, error: &rusqlite::Error) -> StoreError {
+    use rusqlite::ErrorCode::{TooBig, TypeMismatch};
+    use rusqlite::ffi::SQLITE_CONSTRAINT_DATATYPE;
+    let inner = error.sqlite_error();
+    let unfit = inner.is_some_and(|e| {
+        matches!(e.code, TooBig | TypeMismatch) || e.extended_code == SQLITE_CONSTRAINT_DATATYPE
+    });
+    if unfit { StoreError::Corrupt(told(sql, error)) } else { StoreError::Unavailable(told(sql, error)) }
 }
 
 /// A statement of the connection's cache with its parameters bound. SQLite numbers `$2` by its first

@@ -23,7 +23,7 @@ use till_store::tables::lookup::LookupRow;
 use till_store::tables::notify::TemplateRow;
 use till_store::tables::product::{Filter, Place, ProductRow, Sort};
 use till_store::tables::secret::SecretRow;
-use till_store::tables::trial::{DifferenceRow, TrialKey};
+use till_store::tables::trial::{DifferenceRow, TrialCount, TrialKey};
 use till_store::{Options, Store, Tx};
 use uuid::Uuid;
 
@@ -1492,5 +1492,39 @@ async fn words_and_wishes_are_kept_and_deliveries_are_found_and_sent_again_by_or
             })
         });
         done.await.expect("it is kept");
+    }
+}
+
+/// A file that Till wrote before products had prices in several currencies is opened, and its products are found again.
+#[tokio::test]
+async fn tables_as_they_were_once_become_what_they_are_now() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("till.db");
+    let old = rusqlite::Connection::open(&path).expect("a file");
+    old.execute_batch(
+        "CREATE TABLE product_index (merchant TEXT NOT NULL, id TEXT NOT NULL, words TEXT NOT NULL, name TEXT NOT NULL, price INTEGER NOT NULL, active INTEGER NOT NULL, stocked INTEGER NOT NULL, created_us INTEGER NOT NULL, PRIMARY KEY (merchant, id)) STRICT;
+         CREATE INDEX product_index_price ON product_index (merchant, price, id);
+         INSERT INTO product_index VALUES ('m', 'A', 'a', 'a', 1, 1, 1, 1);
+         CREATE TABLE trial_count (merchant TEXT NOT NULL, slot TEXT NOT NULL, name TEXT NOT NULL, revision INTEGER NOT NULL, calls INTEGER NOT NULL, failed INTEGER NOT NULL, slow INTEGER NOT NULL, elapsed_us INTEGER NOT NULL, compared INTEGER NOT NULL, differing INTEGER NOT NULL, delta INTEGER NOT NULL, PRIMARY KEY (merchant, slot, name, revision)) STRICT, WITHOUT ROWID;
+         CREATE TABLE product (merchant TEXT NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL, updated_us INTEGER NOT NULL, PRIMARY KEY (merchant, id)) STRICT;
+         INSERT INTO product VALUES ('m', 'A', '{\"id\":\"A\"}', 1);",
+    )
+    .expect("tables of before");
+    drop(old);
+    for _ in 0..2 {
+        let store = Store::open(&Options::new(path.to_str().expect("UTF-8"))).await.expect("it is opened");
+        let waiting =
+            store.read().await.expect("a reader").products_without_index(9).await.expect("products");
+        assert_eq!(waiting, [("m".to_owned(), "{\"id\":\"A\"}".to_owned())]);
+        let key = TrialKey { slot: "s".to_owned(), name: "n".to_owned(), revision: 1 };
+        let more = TrialCount { calls: 1, deltas: [("USD".to_owned(), 5)].into(), ..TrialCount::default() };
+        store
+            .transact(move |tx| {
+                let (key, more) = (key.clone(), more.clone());
+                Box::pin(async move { tx.add_trial(MERCHANT, &key, &more).await })
+            })
+            .await
+            .expect("trials are counted");
+        store.close().await;
     }
 }

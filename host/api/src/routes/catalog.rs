@@ -151,7 +151,16 @@ pub(crate) async fn list(
     query.finish()?;
     let Find { filter, sort, after, limit } = &find;
     let page = app.shop.products(&caller.merchant, filter, *sort, after, *limit).await?;
-    json(StatusCode::OK, &ProductsOut::new(&page, find.next(&page)))
+    let next = find.next(&page);
+    let asked = filter.currency.as_deref().and_then(|code| Currency::from_code(code).ok());
+    // One that has lost its price there since it was found is not listed.
+    let page: Vec<(Place, Shown)> = page
+        .into_iter()
+        .filter_map(|(place, shown)| {
+            Some((place, asked.map_or(Some(shown.clone()), |to| priced_in(&shown, to))?))
+        })
+        .collect();
+    json(StatusCode::OK, &ProductsOut::new(&page, next))
 }
 
 /// What carts may be in.
@@ -176,18 +185,17 @@ pub(crate) async fn currencies(State(app): State<App>, caller: Caller) -> Result
 async fn shown(app: &App, caller: &Caller, id: &str, mut query: Query) -> Result<Shown, Problem> {
     let asked = query.currency("currency")?;
     query.finish()?;
-    let Shown { product, stock } = app.shop.product(&caller.merchant, id).await?;
-    let Some(currency) = asked.filter(|one| *one != product.currency) else {
-        return Ok(Shown { product, stock });
-    };
-    match (*product).clone().priced_in(currency) {
-        Some(priced) => Ok(Shown { product: Arc::new(priced), stock }),
-        None => {
-            let why =
-                format!("product {id} has no price in {currency}; it is priced in {}", product.currency);
-            Err(Problem::field("currency", why))
-        }
-    }
+    let shown = app.shop.product(&caller.merchant, id).await?;
+    let Some(currency) = asked else { return Ok(shown) };
+    priced_in(&shown, currency).ok_or_else(|| {
+        let own = shown.product.currency;
+        Problem::field("currency", format!("product {id} has no price in {currency}; it is priced in {own}"))
+    })
+}
+
+fn priced_in(shown: &Shown, currency: Currency) -> Option<Shown> {
+    let product = Arc::new((*shown.product).clone().priced_in(currency)?);
+    Some(Shown { product, stock: shown.stock.clone() })
 }
 
 /// Reads a product with its price and stock.

@@ -66,6 +66,8 @@ impl CheckoutSteps {
             let of = given.clone().filter(|off| campaign.promotions.contains(&off.promotion));
             let amount = of.map(|off| off.amount).fold(0, i64::saturating_add);
             if amount > 0 {
+                // Minor units of another currency are no part of what it has spent; the order is counted.
+                let amount = if campaign.foreign { 0 } else { amount };
                 wanted.push((
                     new(HoldKind::Budget, &campaign.id, &campaign.id, "", amount, (None, None)),
                     None,

@@ -6,12 +6,12 @@
 //! knows the second one.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
 use till_store::tables::event::DeliveryRow;
 use till_store::{Error as StoreError, Tx};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Events, nats, notify, webhook};
@@ -24,16 +24,18 @@ const TAKEN_FOR_US: i64 = 20_000_000;
 const PAUSES_S: [i64; 9] = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000, 36_000, 36_000];
 /// Deliveries that are under way at the same time on this host.
 const AT_ONCE: usize = 32;
-/// Of these, to endpoints of merchants, who may be as slow as they like: the rest is for mail and messages.
+/// Of these, to endpoints of merchants, who may be as slow as they like.
 const ENDPOINTS: usize = 24;
 /// Of these, of one merchant.
 const OF_MERCHANT: usize = 8;
-/// Of these, to one target of a merchant.
+/// Mail, messages and NATS: theirs are the operator's servers, which may be slow too.
+const OTHERS: usize = 24;
+/// Of all these, to one target of a merchant.
 const EACH: usize = 4;
-/// Deliveries that are looked at for those that have a place: more than the targets that may be slow at a time.
-const LOOKED_AT: i64 = 512;
-/// While some take their time, those that became due meanwhile are looked for this often.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Deliveries that are looked at for those that have a place: all endpoints of fifty merchants may be slow.
+const LOOKED_AT: i64 = 4_096;
+/// While all that are under way take their time, those that became due meanwhile are looked for this often.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// What the other side says is kept up to here.
 const TOLD_CHARS_MAX: usize = 300;
 
@@ -49,10 +51,11 @@ pub(super) enum Came {
 }
 
 /// Who has how many of the places.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 struct Places {
-    all: usize,
     endpoints: usize,
+    others: usize,
+    /// Endpoints of a merchant.
     merchants: HashMap<String, usize>,
     targets: HashMap<(String, String), usize>,
 }
@@ -61,28 +64,34 @@ impl Places {
     /// Takes a place, if there is one for this delivery: one that hangs keeps no others waiting but those behind it.
     fn take(&mut self, row: &DeliveryRow) -> bool {
         let target = (row.merchant.clone(), row.target.clone());
-        let of_merchant = self.merchants.get(&row.merchant).copied().unwrap_or(0);
         let of_target = self.targets.get(&target).copied().unwrap_or(0);
-        let endpoint = usize::from(is_endpoint(row));
-        let full = self.all >= AT_ONCE
-            || endpoint == 1 && self.endpoints >= ENDPOINTS
-            || of_merchant >= OF_MERCHANT
-            || of_target >= EACH;
-        if full {
+        let of_merchant = self.merchants.get(&row.merchant).copied().unwrap_or(0);
+        let endpoint = is_endpoint(row);
+        let full = match endpoint {
+            true => self.endpoints >= ENDPOINTS || of_merchant >= OF_MERCHANT,
+            false => self.others >= OTHERS,
+        };
+        if full || self.endpoints + self.others >= AT_ONCE || of_target >= EACH {
             return false;
         }
-        self.all += 1;
-        self.endpoints += endpoint;
-        self.merchants.insert(row.merchant.clone(), of_merchant + 1);
+        if endpoint {
+            self.endpoints += 1;
+            self.merchants.insert(row.merchant.clone(), of_merchant + 1);
+        } else {
+            self.others += 1;
+        }
         self.targets.insert(target, of_target + 1);
         true
     }
 
     fn free(&mut self, row: &DeliveryRow) {
-        self.all = self.all.saturating_sub(1);
-        self.endpoints = self.endpoints.saturating_sub(usize::from(is_endpoint(row)));
-        less(&mut self.merchants, &row.merchant);
         less(&mut self.targets, &(row.merchant.clone(), row.target.clone()));
+        if is_endpoint(row) {
+            self.endpoints = self.endpoints.saturating_sub(1);
+            less(&mut self.merchants, &row.merchant);
+        } else {
+            self.others = self.others.saturating_sub(1);
+        }
     }
 }
 
@@ -104,31 +113,39 @@ impl Events {
     ///
     /// # Errors
     /// The store's. What was taken is tried again later.
-    pub async fn deliver(&self) -> Result<usize, StoreError> {
+    pub async fn deliver(self: &Arc<Self>) -> Result<usize, StoreError> {
         let (mut places, mut tried) = (Places::default(), 0);
-        let mut under_way = FuturesUnordered::new();
+        // Each in a task of its own: one that waits for a connection goes on while others are looked for.
+        let (mut tasks, mut rows) = (JoinSet::new(), HashMap::new());
         loop {
             match self.take_due(&mut places).await {
                 Ok(taken) => {
-                    tried += taken.len();
-                    under_way.extend(taken.into_iter().map(|row| async move {
-                        if let Err(error) = self.deliver_one(&row).await {
-                            tracing::warn!(merchant = row.merchant, target = row.target, %error, "deliver an event");
-                        }
-                        row
-                    }));
+                    for row in taken {
+                        let (events, of) = (self.clone(), row.clone());
+                        let task = tasks.spawn(async move {
+                            if let Err(error) = events.deliver_one(&of).await {
+                                tracing::warn!(merchant = of.merchant, target = of.target, %error, "deliver an event");
+                            }
+                        });
+                        rows.insert(task.id(), row);
+                        tried += 1;
+                    }
                 }
-                Err(error) if under_way.is_empty() => return Err(error),
+                Err(error) if tasks.is_empty() => return Err(error),
                 Err(error) => tracing::warn!(%error, "look for deliveries"),
             }
-            if under_way.is_empty() {
+            if tasks.is_empty() {
                 return Ok(tried);
             }
-            let (until, enough) = (Instant::now() + LOOK_EVERY, under_way.len() / 2);
-            while under_way.len() > enough {
-                match timeout_at(until, under_way.next()).await {
-                    Ok(Some(row)) => places.free(&row),
-                    Ok(None) | Err(_) => break,
+            let (until, enough) = (Instant::now() + LOOK_EVERY, tasks.len() / 2);
+            while tasks.len() > enough {
+                let Ok(Some(ended)) = timeout_at(until, tasks.join_next_with_id()).await else { break };
+                let id = match ended {
+                    Ok((id, ())) => id,
+                    Err(failed) => failed.id(),
+                };
+                if let Some(row) = rows.remove(&id) {
+                    places.free(&row);
                 }
             }
         }
@@ -137,28 +154,33 @@ impl Events {
     /// Takes what is due and has a place.
     async fn take_due(&self, places: &mut Places) -> Result<Vec<DeliveryRow>, StoreError> {
         let now_us = self.clock.now_us();
-        if places.all >= AT_ONCE || !self.store.read().await?.delivery_is_due(now_us).await? {
+        if !self.store.read().await?.delivery_is_due(now_us).await? {
             return Ok(vec![]);
         }
-        let before = places.clone();
+        let due = self.store.read_aside(move |tx| {
+            Box::pin(async move { tx.due_deliveries(now_us, EACH as i64, LOOKED_AT).await })
+        });
+        let mut wanted = due.await?;
+        wanted.retain(|row| places.take(row));
+        if wanted.is_empty() {
+            return Ok(vec![]);
+        }
+        let asked = wanted.clone();
         let taken = self.store.transact(move |tx| {
-            let mut places = before.clone();
+            let asked = asked.clone();
             Box::pin(async move {
-                let mut taken = vec![];
-                for row in tx.due_deliveries(now_us, EACH as i64, LOOKED_AT).await? {
-                    if places.take(&row) {
-                        match tx.take_delivery(&row, now_us, now_us + TAKEN_FOR_US).await? {
-                            Some(row) => taken.push(row),
-                            None => places.free(&row),
-                        }
-                    }
+                let mut taken = Vec::with_capacity(asked.len());
+                for row in &asked {
+                    taken.push(tx.take_delivery(row, now_us, now_us + TAKEN_FOR_US).await?);
                 }
-                Ok((taken, places))
+                Ok(taken)
             })
         });
-        let (taken, after) = taken.await?;
-        *places = after;
-        Ok(taken)
+        let taken = taken.await.inspect_err(|_| wanted.iter().for_each(|row| places.free(row)))?;
+        for (row, _) in wanted.iter().zip(&taken).filter(|(_, taken)| taken.is_none()) {
+            places.free(row);
+        }
+        Ok(taken.into_iter().flatten().collect())
     }
 
     async fn deliver_one(&self, row: &DeliveryRow) -> Result<(), StoreError> {
@@ -226,6 +248,7 @@ mod tests {
         let slow: Vec<DeliveryRow> = (0..100).map(|n| row("slow", &format!("webhook:{}", n % 25))).collect();
         let taken: Vec<&DeliveryRow> = slow.iter().filter(|row| places.take(row)).collect();
         assert_eq!(taken.len(), OF_MERCHANT);
+        assert!(places.take(&row("slow", notify::EMAIL)), "its own mail goes on");
         let mut one = Places::default();
         assert_eq!((0..100).filter(|_| one.take(&row("m", "webhook:a"))).count(), EACH);
         for n in 0..100 {
@@ -233,6 +256,12 @@ mod tests {
         }
         assert_eq!(places.endpoints, ENDPOINTS);
         assert!(places.take(&row("m", notify::EMAIL)), "mail goes on");
+        let mut mail = Places::default();
+        for n in 0..100 {
+            mail.take(&row(&format!("m{n}"), notify::EMAIL));
+        }
+        assert_eq!(mail.others, OTHERS);
+        assert!(mail.take(&row("m", "webhook:a")), "endpoints go on while a mail server hangs");
         for row in taken {
             places.free(row);
         }

@@ -103,7 +103,7 @@ impl Events {
             return Ok(0);
         }
         let moved = match self.turn(RELAYED_AT_ONCE, Follows::All).await {
-            Err(error) if !matches!(error, StoreError::Conflict) => self.oldest(error).await?,
+            Err(error @ StoreError::Corrupt(_)) => self.oldest(error).await?,
             moved => moved?,
         };
         if moved > 0 {
@@ -117,12 +117,11 @@ impl Events {
         self.store.transact(move |tx| Box::pin(relay(tx, limit, follows, now_us))).await
     }
 
-    /// After a turn that failed: the oldest fact alone, in the end with less and less of what follows from it. One odd fact
-    /// of one merchant must not stop the log for all.
+    /// After a turn that cannot be made as it is: the oldest fact alone, in the end with less and less of what follows from
+    /// it. One odd fact of one merchant must not stop the log for all. A store that fails is no fault of a fact: that turn is
+    /// made again as it is.
     async fn oldest(&self, mut why: StoreError) -> Result<usize, StoreError> {
         for follows in [Follows::All, Follows::NotCounted, Follows::Nothing] {
-            // A store that does not answer at all is no fault of the fact.
-            self.store.read().await?.outbox_waits().await?;
             match self.turn(1, follows).await {
                 Ok(moved) => {
                     if follows != Follows::All {
@@ -130,7 +129,8 @@ impl Events {
                     }
                     return Ok(moved);
                 }
-                Err(error) => why = error,
+                Err(error @ StoreError::Corrupt(_)) => why = error,
+                Err(error) => return Err(error),
             }
         }
         Err(why)

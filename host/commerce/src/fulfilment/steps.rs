@@ -56,7 +56,7 @@ pub(crate) struct Load {
     email: String,
     /// Where it leaves, if the merchant has said where the warehouse is.
     origin: Option<Address>,
-    settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 fn shipment_id(call: &StepCall) -> Result<&str, StepFault> {
@@ -87,7 +87,8 @@ pub(crate) async fn load(store: &Store, merchant: &str, shipment: &str) -> Resul
         Some(body) => catalog::parse(&body).map_err(database)?,
         None => Settings::default(),
     };
-    let settings = settings.in_currency(order.currency).unwrap_or(settings);
+    // Its values are in the order's currency, whatever the shop sells in by now.
+    let settings = Settings { currency: order.currency, ..settings };
     let described = inventory::warehouses(&mut tx, merchant).await.map_err(database)?;
     let from = described.into_iter().find(|one| Some(&one.id) == shipment.parcel.warehouse.as_ref());
     let origin = from.map(|one| one.address).filter(|address| address.missing().is_empty());

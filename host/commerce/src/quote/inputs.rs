@@ -240,6 +240,9 @@ pub struct CampaignInput {
     /// What it may still take off, minor units; none: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<i64>,
+    /// Its amounts are in another currency than the cart's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub foreign: bool,
 }
 
 /// Uses of a promotion so far, holds included.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moka::sync::Cache;
-use till_model::money::Currency;
 use till_store::tables::product::{Filter, Place, ProductRow, Sort};
 
 use super::{Shop, ShopError};
@@ -53,15 +52,6 @@ impl Shop {
         let mut all = Vec::new();
         for (place, body) in tx.find_products(merchant, filter, sort, after, limit).await? {
             let product: Product = catalog::parse(&body)?;
-            let asked = filter.currency.as_deref().and_then(|code| Currency::from_code(code).ok());
-            let product = match asked {
-                // Listed by a price that it has not any more: written in between.
-                Some(currency) => match product.priced_in(currency) {
-                    Some(product) => product,
-                    None => continue,
-                },
-                None => product,
-            };
             all.push((place, shown(&mut tx, merchant, Arc::new(product)).await?));
         }
         Ok(all)

@@ -19,6 +19,7 @@ use crate::catalog::parse;
 use crate::checkout::{Order, order_from_row, words};
 use crate::fulfilment::steps::{SCANS_MAX, consignment, hold, load, scan_of, take, with_references};
 use crate::fulfilment::{FEEDBACK_RECEIVED, FULFILMENT, Scan, ScanKind, Shipment, status};
+use crate::settings::Settings;
 
 /// Shipments that one turn starts.
 const STARTED_AT_ONCE: i64 = 100;
@@ -132,7 +133,8 @@ impl Shop {
     ) -> Result<usize, ShopError> {
         let missing = || ShopError::NotFound { what: "carrier", id: carrier.to_owned() };
         let bound = self.registry.active(merchant, Slot::Carrier, carrier).await?.ok_or_else(missing)?;
-        let call = self.carrier_call(merchant, &bound, "webhook").await?;
+        let settings = self.settings(merchant).await?;
+        let call = self.carrier_call(merchant, &bound, "webhook", &settings).await?;
         let answer = self.registry.sandbox().verify_scan(call, wit::WebhookRequest { headers, body }).await;
         let result = match answer {
             Ok(Answer { value: Ok(result), .. }) if result.verified => result,
@@ -298,7 +300,7 @@ impl Shop {
         let parcel = consignment(&load, &booking.key, None)
             .map_err(|fault| unavailable(fault.parts().1.to_owned()))?;
         let bound = self.registry.bound(merchant, &pin).await?;
-        let call = self.carrier_call(merchant, &bound, "label").await?;
+        let call = self.carrier_call(merchant, &bound, "label", &load.settings).await?;
         let sandbox = self.registry.sandbox();
         match sandbox.fetch_label(call, with_references(parcel, Some(&booking))).await {
             Ok(Answer { value: Ok(label), .. }) => Ok((label.media_type, label.content)),
@@ -307,15 +309,20 @@ impl Shop {
         }
     }
 
-    async fn carrier_call(&self, merchant: &str, bound: &Bound, step: &str) -> Result<Call, ShopError> {
-        let settings = self.settings(merchant).await?;
+    async fn carrier_call(
+        &self,
+        merchant: &str,
+        bound: &Bound,
+        step: &str,
+        settings: &Settings,
+    ) -> Result<Call, ShopError> {
         let now_ms = u64::try_from(self.now_us() / 1000).unwrap_or(0);
         Ok(Call {
             component: bound.component.clone(),
             ctx: CallContext {
                 step: step.to_owned(),
                 config: bound.config.clone(),
-                ..ask::context(merchant, "", &settings, now_ms)
+                ..ask::context(merchant, "", settings, now_ms)
             },
             binding: self.registry.reach(merchant, bound).await?,
             limits: bound.limits,
