@@ -1,5 +1,6 @@
 //! Events in NATS JetStream, on a server of the test's own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::stream::Stream;
@@ -22,7 +23,7 @@ async fn messages(stream: &Stream) -> u64 {
     stream.get_info().await.expect("the stream answers").state.messages
 }
 
-async fn settle(events: &Events) {
+async fn settle(events: &Arc<Events>) {
     while events.relay().await.expect("a relay") + events.deliver().await.expect("deliveries") > 0 {}
 }
 
@@ -33,7 +34,7 @@ async fn the_log_is_published_once_each_and_waits_for_a_server_that_is_away() {
     let till = TestTill::with(&settings).await;
     let events =
         Events::new(till.store.clone(), till.registry.clone(), till.clock.clone()).expect("a client");
-    let events = events.with_nats(&server.url, "till").await.expect("a client of NATS");
+    let events = Arc::new(events.with_nats(&server.url, "till").await.expect("a client of NATS"));
     let quoted = till.worked_example().await;
     let order = till.submit(&quoted.id, json!({})).await.order.expect("an order").id;
     settle(&events).await;

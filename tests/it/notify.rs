@@ -48,7 +48,7 @@ fn settings(email: Option<MailSettings>, sms: Option<SmsSettings>) -> Settings {
 }
 
 /// Turns the relay and the deliveries until there is nothing to do now.
-async fn settle(events: &Events) {
+async fn settle(events: &Arc<Events>) {
     while events.relay().await.expect("a relay") + events.deliver().await.expect("deliveries") > 0 {}
 }
 
