@@ -486,6 +486,7 @@ pub async fn merge(
         return Ok(checked);
     }
     // An empty cart takes the guest's currency too; another one keeps its own, at its prices.
+    let before = checked.cart.currency;
     if checked.cart.items.is_empty() && settings.in_currency(from.currency).is_some() {
         checked.cart.currency = from.currency;
     }
@@ -551,7 +552,9 @@ pub async fn merge(
     if !tx.archive_cart(merchant, &from.id, from.version, now_us).await? {
         return Err(StoreError::Conflict.into());
     }
-    if !checked.updated.is_empty() {
+    if checked.updated.is_empty() {
+        checked.cart.currency = before;
+    } else {
         checked.cart = save(tx, merchant, checked.cart, now_us).await?;
     }
     Ok(checked)
