@@ -32,6 +32,8 @@ pub(crate) const TABLE_TEXT_BYTES_MAX: usize = TABLE_BYTES_MAX + (64 << 20);
 const BODY_WAIT: Duration = Duration::from_secs(30);
 /// PostgreSQL keeps no text with it, so no id and no name has it.
 const NUL: char = '\0';
+/// What is told of a day that is none.
+pub(crate) const A_DAY: &str = "a day is needed: `2024-08-10`";
 const A_TIME: &str = "a time as RFC 3339 is needed: `2024-08-10T14:30:00Z`";
 const NO_NUL: &str = "a text without the character NUL is needed";
 /// Wrong fields told at once; more tell nothing new.
@@ -362,12 +364,20 @@ impl<'b> Fields<'b> {
         Currency::from_code(&code).map_err(|error| self.wrong(name, error.to_string())).ok()
     }
 
+    /// The code of a currency, which must be there. None: what is wrong is told.
+    pub(crate) fn needed_currency(&mut self, name: &'static str) -> Option<Currency> {
+        let given = self.currency(name);
+        if given.is_none() {
+            self.need::<String>(name, None);
+        }
+        given
+    }
+
     /// `currency`: one that the shop sells in; its own without.
     pub(crate) fn sold_in(&mut self, settings: &Settings) -> Currency {
         let Some(given) = self.currency("currency") else { return settings.currency };
         if !settings.sold_in().any(|one| one == given) {
-            let all: Vec<String> = settings.sold_in().map(|one| format!("`{}`", one.code())).collect();
-            self.wrong("currency", format!("this shop sells in {}", all.join(", ")));
+            self.wrong("currency", format!("this shop sells in {}", settings.sold_in_words()));
         }
         given
     }
@@ -594,7 +604,7 @@ impl Query {
     /// A day: `2024-08-10`.
     pub(crate) fn day(&mut self, name: &'static str) -> Result<Option<jiff::civil::Date>, Problem> {
         let day = self.text(name).map(str::parse).transpose();
-        day.map_err(|_| Problem::field(name, "a day is needed: `2024-08-10`"))
+        day.map_err(|_| Problem::field(name, A_DAY))
     }
 
     /// A number of rows between 1 and `max`.

@@ -621,11 +621,8 @@ async fn sold(tx: &mut Tx, merchant: &str, id: &str, settings: &Settings) -> Res
         );
         return Err(CartError::Field { field: "productId".into(), why });
     }
-    let found = product.currency;
-    product.priced_in(settings.currency).ok_or_else(|| {
-        let why = format!("product {id} has no price in {}; it is priced in {found}", settings.currency);
-        CartError::Field { field: "productId".into(), why }
-    })
+    let why = no_price(&product, settings);
+    product.priced_in(settings.currency).ok_or_else(|| CartError::Field { field: "productId".into(), why })
 }
 
 /// A line that can be sold, and as what.
@@ -663,6 +660,11 @@ fn article(product: &Product, sku: Option<&str>) -> Result<Article, CartError> {
     }
 }
 
+fn no_price(product: &Product, settings: &Settings) -> String {
+    let Product { id, currency: found, .. } = product;
+    format!("product {id} has no price in {}; it is priced in {found}", settings.currency)
+}
+
 /// The cart's settings, if each line has a price in its currency: prices may have changed since they were put in.
 pub(crate) async fn priced(
     tx: &mut Tx,
@@ -673,14 +675,10 @@ pub(crate) async fn priced(
     let settings = settings_of(cart, settings)?;
     for (n, item) in cart.items.iter().enumerate() {
         let Some(product) = catalog::product(tx, merchant, &item.product).await? else { continue };
-        let (id, found) = (product.id.clone(), product.currency);
+        let why = no_price(&product, &settings);
         if product.priced_in(settings.currency).is_none() {
-            let why = format!(
-                "product {id} has no price in {}, it is priced in {found}; take it out of the cart",
-                settings.currency
-            );
             let field = format!("cart.items[{n}].productId").into();
-            return Err(CartError::Field { field, why });
+            return Err(CartError::Field { field, why: format!("{why}; take it out of the cart") });
         }
     }
     Ok(settings)

@@ -95,7 +95,7 @@ pub struct PointsWorth {
     pub earning_step: u32,
 }
 
-fn one() -> u32 {
+pub(crate) fn one() -> u32 {
     1
 }
 
@@ -540,7 +540,7 @@ impl Settings {
     }
 
     /// All currencies for people: "`USD`, `EUR`".
-    pub(crate) fn sold_in_words(&self) -> String {
+    pub fn sold_in_words(&self) -> String {
         self.sold_in().map(|one| format!("`{}`", one.code())).collect::<Vec<_>>().join(", ")
     }
 

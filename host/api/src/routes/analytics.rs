@@ -16,7 +16,7 @@ use super::json;
 use crate::App;
 use crate::auth::Caller;
 use crate::problem::Problem;
-use crate::read::{At, Query};
+use crate::read::{A_DAY, At, Query};
 use crate::wire::Amount;
 
 /// A day of a metric.
@@ -138,7 +138,7 @@ impl Asked {
 }
 
 fn day(query: &mut Query, name: &'static str) -> Result<String, Problem> {
-    let day = query.day(name)?.ok_or_else(|| Problem::field(name, "a day is needed: `2024-08-10`"))?;
+    let day = query.day(name)?.ok_or_else(|| Problem::field(name, A_DAY))?;
     Ok(day.to_string())
 }
 

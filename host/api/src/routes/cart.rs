@@ -145,10 +145,7 @@ pub(crate) async fn set_currency(
     body: Json,
 ) -> Result<Response, Problem> {
     let mut fields = body.fields()?;
-    let currency = fields.currency("currency");
-    if currency.is_none() {
-        fields.need::<String>("currency", None);
-    }
+    let currency = fields.needed_currency("currency");
     fields.finish()?;
     let Some(currency) = currency else { return Err(Problem::field("currency", "missing")) };
     answer(&app.shop.set_currency(&caller.merchant, &caller.sub, currency, if_match(&headers)?).await?)

@@ -50,6 +50,8 @@ pub(crate) struct FindParams {
 /// A page as it is asked for.
 pub(super) struct Find {
     pub(super) filter: Filter,
+    /// Whose prices are shown.
+    currency: Option<Currency>,
     pub(super) sort: Sort,
     pub(super) after: Place,
     pub(super) limit: i64,
@@ -87,6 +89,7 @@ impl Find {
                 in_stock: flag(query, "inStock")?,
                 active: Some(true),
             },
+            currency: asked,
             sort,
             after: after.map_or_else(|| Ok(sort.start()), |text| place(&text, sort))?,
             limit: query.limit(50, 200)?,
@@ -149,17 +152,14 @@ pub(crate) async fn list(
     let currency = app.shop.settings(&caller.merchant).await?.currency;
     let find = Find::read(&mut query, currency)?;
     query.finish()?;
-    let Find { filter, sort, after, limit } = &find;
+    let Find { filter, currency, sort, after, limit } = &find;
     let page = app.shop.products(&caller.merchant, filter, *sort, after, *limit).await?;
     let next = find.next(&page);
-    let asked = filter.currency.as_deref().and_then(|code| Currency::from_code(code).ok());
-    // One that has lost its price there since it was found is not listed.
-    let page: Vec<(Place, Shown)> = page
-        .into_iter()
-        .filter_map(|(place, shown)| {
-            Some((place, asked.map_or(Some(shown.clone()), |to| priced_in(&shown, to))?))
-        })
-        .collect();
+    let page = match *currency {
+        None => page,
+        // One that has lost its price there since it was found is not listed.
+        Some(to) => page.into_iter().filter_map(|(at, shown)| Some((at, priced_in(&shown, to)?))).collect(),
+    };
     json(StatusCode::OK, &ProductsOut::new(&page, next))
 }
 

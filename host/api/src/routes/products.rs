@@ -147,11 +147,7 @@ pub(crate) fn variant_in(fields: &mut Fields<'_>, currency: Currency) -> Variant
 fn prices_in(fields: &mut Fields<'_>, own: Currency) -> BTreeMap<Currency, Price> {
     let mut all = BTreeMap::new();
     fields.list("prices", |one| {
-        let given = one.currency("currency");
-        if given.is_none() {
-            one.need::<String>("currency", None);
-        }
-        let currency = given.unwrap_or(own);
+        let currency = one.needed_currency("currency").unwrap_or(own);
         let price = one.amount("price", currency).map(|money| money.minor());
         let price = one.need("price", price);
         let compare_at = one.amount("compareAtPrice", currency).map(|money| money.minor());
@@ -204,7 +200,7 @@ pub(crate) async fn list(
     let mut find = Find::read(&mut query, currency)?;
     find.filter.active = flag(&mut query, "active")?;
     query.finish()?;
-    let Find { filter, sort, after, limit } = &find;
+    let Find { filter, sort, after, limit, .. } = &find;
     let page = app.shop.products(&caller.merchant, filter, *sort, after, *limit).await?;
     let products = page.iter().map(|(_, shown)| KeptProduct::new(&shown.product)).collect();
     json(StatusCode::OK, &KeptProductsOut { products, next_cursor: find.next(&page) })

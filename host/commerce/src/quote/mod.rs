@@ -107,17 +107,13 @@ pub struct Policies {
     /// Points for each whole step of the total.
     pub earned_per_major: u32,
     /// Major units of a step.
-    #[serde(default = "one", skip_serializing_if = "is_one")]
+    #[serde(default = "crate::settings::one", skip_serializing_if = "is_one")]
     pub earning_step: u32,
     /// Points lower the amount that is taxed.
     pub points_reduce_tax: bool,
     /// What the buyer's tier takes off, where the merchant applies it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<TierBenefit>,
-}
-
-fn one() -> u32 {
-    1
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]

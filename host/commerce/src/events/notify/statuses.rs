@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use till_store::{Error as StoreError, Tx};
 
 use super::{Preferences, Spoken, words};
-use crate::catalog::parse;
 use crate::checkout::{CONFIRMED, PAYMENT_FAILED, PENDING_PAYMENT, PROCESSING};
-use crate::events::Events;
+use crate::events::{Audience, Events};
 use crate::fulfilment::status;
 use crate::settings::Settings;
 
@@ -45,8 +44,7 @@ impl StatusWords {
 
     async fn read(tx: &mut Tx, merchant: &str, customer: &str) -> Result<StatusWords, StoreError> {
         let wants = Preferences::read(tx, merchant, customer).await?;
-        let settings = tx.setting(merchant).await?;
-        let settings: Settings = settings.map_or_else(|| Ok(Settings::default()), |body| parse(&body))?;
+        let settings = Audience::settings_of(tx, merchant).await?;
         Ok(StatusWords::new(Spoken::of(&wants, &settings), &settings))
     }
 
